@@ -1,0 +1,33 @@
+// Compiles src/ and migrations/ into dist/. Plain JavaScript, because it runs before anything is compiled.
+//   (no option)     compile
+//   --if-newer      compile only when a source is newer than the last build
+//   --if-compiler   do nothing where TypeScript is not installed (npm ci --omit=dev on a tree that has dist/)
+import { spawnSync } from 'node:child_process'
+import { existsSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+
+const root = fileURLToPath(new URL('..', import.meta.url))
+const stamp = join(root, 'dist', '.built')
+const compiler = join(root, 'node_modules', 'typescript', 'bin', 'tsc')
+const options = new Set(process.argv.slice(2))
+
+const newestIn = path =>
+  statSync(path).isDirectory()
+    ? Math.max(0, ...readdirSync(path).map(name => newestIn(join(path, name))))
+    : statSync(path).mtimeMs
+
+if (!existsSync(compiler)) {
+  if (options.has('--if-compiler') || existsSync(stamp)) process.exit(0)
+  process.stderr.write('build: TypeScript is not installed. Run "npm ci" with development dependencies.\n')
+  process.exit(1)
+}
+if (options.has('--if-newer') && existsSync(stamp)) {
+  const sources = ['src', 'migrations', 'package.json', 'tsconfig.json', 'tsconfig.build.json']
+  const newest = Math.max(...sources.map(name => newestIn(join(root, name))))
+  if (newest <= statSync(stamp).mtimeMs) process.exit(0)
+}
+rmSync(join(root, 'dist'), { recursive: true, force: true })
+const { status } = spawnSync(process.execPath, [compiler, '-p', 'tsconfig.build.json'], { cwd: root, stdio: 'inherit' })
+if (status === 0) writeFileSync(stamp, '')
+process.exit(status ?? 1)
