@@ -1,0 +1,197 @@
+import { readdirSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { Eta } from 'eta'
+import type Koa from 'koa'
+import type { Assets } from './assets.ts'
+import { type Catalogues, direction, pickLocale, translator } from './locale.ts'
+
+/** Who the person is signing in for. A logo is an address of ours, never the app's own. */
+export type Asker = {
+  name: string
+  logo?: string | undefined
+  uri?: string | undefined
+  policyUri?: string | undefined
+  tosUri?: string | undefined
+}
+
+type Form = { action: string; formToken: string }
+type Person = { username: string; name?: string | undefined }
+
+export type SignInView = Form & {
+  username?: string | undefined
+  asker?: Asker | undefined
+  error?: 'invalid_credentials' | 'too_many_attempts' | 'missing' | undefined
+  /** Seconds. */
+  retryAfter?: number | undefined
+  offerRemember?: boolean | undefined
+  /** `again`: the person is known and confirms it; `expired`: the page was left too long. */
+  reason?: 'expired' | 'again' | undefined
+  chooserUrl?: string | undefined
+}
+
+export type ConsentView = Form & {
+  client: Asker & { redirectHost: string; isLocal: boolean }
+  user: Person
+  /** The title of a standard scope comes from the catalogue; `data` is what the app would see. */
+  scopes: {
+    name: string
+    title: string
+    description?: string | undefined
+    isNew: boolean
+    data?: string[] | undefined
+  }[]
+  /** Names of scopes allowed earlier. */
+  rememberedScopes?: string[] | undefined
+  switchUrl?: string | undefined
+  /** The access outlives the session. */
+  offline: boolean
+}
+
+export type AccountChooserView = Form & {
+  asker?: Asker | undefined
+  accounts: (Person & { value: string })[]
+}
+
+export type LogoutView = Form & {
+  user?: { username: string } | undefined
+  asker?: Asker | undefined
+  returnName?: string | undefined
+}
+
+export type SignedOutView = {
+  returnTo?: { url: string; name: string } | undefined
+  apps: { name: string; told: 'told' | 'telling' | 'not-needed' }[]
+  /** The question was answered with no. */
+  stillSignedIn?: boolean | undefined
+}
+
+export type SetUpView = Form & {
+  issuer: string
+  username?: string | undefined
+  email?: string | undefined
+  errors?: FieldError<'username' | 'email' | 'password'>[] | undefined
+}
+
+/** `reason` is a name in the group `field-error` of the catalogue. */
+export type FieldError<Field extends string> = { field: Field; reason: string }
+
+export type ErrorView = {
+  error: string
+  /** For the developer of the app: shown folded, as it is. */
+  description: string
+  requestId: string
+  status: number
+  app?: { name: string; url?: string | undefined; linkKind?: 'sign-in' | 'home' | undefined } | undefined
+  hint?: string | undefined
+}
+
+export type FormPostView = {
+  action: string
+  fields: [name: string, value: string][]
+  appName: string
+  nonce: string
+}
+
+export type HomeView = {
+  issuer: string
+  user?: Person | undefined
+  links: {
+    discovery: string
+    account?: string | undefined
+    admin?: string | undefined
+    setUp?: boolean | undefined
+  }
+}
+
+/** Every page and what it is given. The file of a page is `views/<name>.eta`. */
+export type Views = {
+  'sign-in': SignInView
+  consent: ConsentView
+  'account-chooser': AccountChooserView
+  logout: LogoutView
+  'signed-out': SignedOutView
+  'set-up': SetUpView
+  error: ErrorView
+  'form-post': FormPostView
+  home: HomeView
+}
+
+export type ViewName = keyof Views
+
+export type Page = <Name extends ViewName>(
+  ctx: Koa.Context,
+  view: Name,
+  data: Views[Name],
+  options?: { status?: number | undefined; locale?: string | undefined; nonce?: string | undefined },
+) => void
+
+export type Render = (view: string, locale: string, data: object) => string
+
+type Options = { viewsDir: string; catalogues: Catalogues; assets: Assets; basePath: string }
+
+/** `options.locale` is what the app asked for, as in `ui_locales`; without it the browser is asked. */
+export function makePage(options: Options): Page {
+  const render = makeRender(options)
+  return (ctx, view, data, { status = 200, locale: uiLocales, nonce } = {}) => {
+    const locale = pickLocale(options.catalogues, { uiLocales, acceptLanguage: ctx.get('Accept-Language') })
+    ctx.status = status
+    ctx.type = 'html'
+    ctx.body = render(view, locale, nonce === undefined ? data : { ...data, nonce })
+    ctx.set('Content-Language', locale)
+    ctx.vary('Accept-Language')
+  }
+}
+
+/** All views are read and compiled at start. A view sees what it is given here and nothing of the request, so no parameter reaches the template engine (CVE-2022-25967). */
+export function makeRender({ viewsDir, catalogues, assets, basePath }: Options): Render {
+  const eta = new Eta({ escapeFunction: value => escapeHtml(withoutControls(String(value))), cache: true })
+  for (const [name, source] of readViews(viewsDir)) eta.loadTemplate(`@${name}`, source)
+  const helpers = new Map([...catalogues.keys()].map(locale => [locale, helpersIn(locale)]))
+
+  function helpersIn(locale: string) {
+    const t = translator(catalogues, locale)
+    return {
+      t,
+      /** A sentence in which the values stand out: `<%~ it.strong('consent.asks', { client }) %>`. */
+      strong: (key: string, values: Record<string, string | number>) =>
+        escapeHtml(t(key)).replace(/\{(\w+)\}/g, (placeholder, name: string) =>
+          values[name] === undefined
+            ? placeholder
+            : `<strong><bdi>${escapeHtml(withoutControls(String(values[name])))}</bdi></strong>`,
+        ),
+      has: (key: string) => catalogues.get('en')?.has(key) ?? false,
+      initial: (name: string) => [...withoutControls(name).trim()][0]?.toLocaleUpperCase(locale) ?? '',
+      /** For hidden fields that must arrive as they are, to the byte. */
+      exact: escapeHtml,
+      asset: assets.url,
+      basePath,
+      locale,
+      dir: direction(locale),
+    }
+  }
+
+  return (view, locale, data) => eta.render(`@${view}`, { ...data, ...helpers.get(locale) })
+}
+
+function readViews(dir: string): [name: string, source: string][] {
+  return readdirSync(dir, { recursive: true, encoding: 'utf8' })
+    .filter(path => path.endsWith('.eta'))
+    .map(path => [path.slice(0, -'.eta'.length), readFileSync(join(dir, path), 'utf8')])
+}
+
+const entities: Record<string, string> = {
+  '&': '&amp;',
+  '<': '&lt;',
+  '>': '&gt;',
+  '"': '&quot;',
+  "'": '&#39;',
+}
+
+function escapeHtml(text: string): string {
+  return text.replace(/[&<>"']/g, character => entities[character] ?? '')
+}
+
+/** Control characters, and those that turn the direction of text around, would let a name look like another (CVE-2021-42574). */
+function withoutControls(text: string): string {
+  return text.replace(/(?![\t\n])[\p{Cc}\p{Bidi_Control}]/gu, '')
+}
