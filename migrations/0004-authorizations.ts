@@ -1,0 +1,62 @@
+import type { Knex } from 'knex'
+
+/** What was asked, allowed and handed out. */
+export const up = async (knex: Knex): Promise<void> => {
+  await knex.schema.createTable('transaction', table => {
+    table.text('id').primary()
+    table.text('browser_id')
+    table.text('sign_in_id').notNullable()
+    table.text('client_id').notNullable()
+    table.text('request').notNullable()
+    table.text('address').notNullable()
+    table.text('consented_session_id')
+    table.bigInteger('expires_at').notNullable()
+    table.index(['address', 'expires_at'])
+  })
+  await knex.schema.createTable('authorization', table => {
+    table.text('id').primary()
+    table.text('user_id')
+    table.text('client_id').notNullable()
+    table.text('session_id')
+    table.text('scope').notNullable()
+    table.text('resources').notNullable()
+    table.text('details').notNullable()
+    table.integer('offline').notNullable()
+    table.bigInteger('auth_time')
+    table.text('amr')
+    table.text('acr')
+    table.text('organization_id')
+    table.bigInteger('expires_at').notNullable().index()
+    table.bigInteger('revoked_at')
+    table.text('revoke_reason')
+  })
+  await knex.schema.createTable('code', table => {
+    table.text('id').primary()
+    table.text('secret_hash').notNullable()
+    table.text('authorization_id').notNullable()
+    table.text('client_id').notNullable()
+    table.text('redirect_uri').notNullable()
+    table.text('code_challenge')
+    table.text('nonce')
+    table.bigInteger('expires_at').notNullable()
+    table.bigInteger('used_at')
+  })
+  await knex.schema.createTable('consent', table => {
+    table.text('user_id').notNullable()
+    table.text('client_id').notNullable()
+    table.text('scope').notNullable()
+    table.text('ended_before').notNullable().defaultTo('')
+    table.bigInteger('given_at').notNullable()
+    table.primary(['user_id', 'client_id'])
+  })
+  await knex.schema.createTable('session_client', table => {
+    table.text('session_id').notNullable()
+    table.text('client_id').notNullable()
+    table.bigInteger('first_at').notNullable()
+    table.primary(['session_id', 'client_id'])
+  })
+  await knex.schema.createTable('revoked_access_token', table => {
+    table.text('jti').primary()
+    table.bigInteger('expires_at').notNullable().index()
+  })
+}

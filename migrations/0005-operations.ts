@@ -1,0 +1,61 @@
+import type { Knex } from 'knex'
+
+/** Signing keys, things to deliver, history, counts, and who runs the jobs. */
+export const up = async (knex: Knex): Promise<void> => {
+  await knex.schema.createTable('signing_key', table => {
+    table.text('kid').primary()
+    table.text('alg').notNullable()
+    table.text('state').notNullable()
+    table.text('public_jwk').notNullable()
+    table.text('private_box').notNullable()
+    table.bigInteger('announced_at').notNullable()
+    table.bigInteger('active_at')
+    table.bigInteger('retiring_at')
+    table.bigInteger('retired_at')
+    table.bigInteger('gone_at')
+    table.text('reason')
+  })
+  await knex.schema.createTable('outbox', table => {
+    table.bigIncrements('id')
+    table.text('kind').notNullable()
+    table.text('client_id')
+    table.text('user_id')
+    table.text('payload').notNullable()
+    table.text('state').notNullable()
+    table.integer('attempts').notNullable().defaultTo(0)
+    table.text('last_error')
+    table.bigInteger('created_at').notNullable()
+    table.bigInteger('next_at').notNullable()
+    table.bigInteger('ended_at')
+    table.index(['state', 'next_at'])
+  })
+  await knex.schema.createTable('audit', table => {
+    table.bigIncrements('id')
+    table.bigInteger('time').notNullable()
+    table.text('event').notNullable()
+    table.text('request_id')
+    table.text('client_id')
+    table.text('user_id')
+    table.text('ip')
+    table.text('reason')
+    table.text('detail').notNullable()
+  })
+  await knex.schema.createTable('throttle', table => {
+    table.text('key').primary()
+    table.integer('count').notNullable()
+    table.bigInteger('first_at').notNullable()
+    table.bigInteger('last_at').notNullable()
+    table.bigInteger('locked_until').notNullable()
+    table.bigInteger('expires_at').notNullable().index()
+  })
+  await knex.schema.createTable('lease', table => {
+    table.text('name').primary()
+    table.text('holder').notNullable()
+    table.bigInteger('expires_at').notNullable()
+  })
+  await knex.schema.createTable('change', table => {
+    table.text('name').primary()
+    table.bigInteger('version').notNullable()
+  })
+  await knex('change').insert(['client', 'key', 'denylist'].map(name => ({ name, version: 1 })))
+}

@@ -1,0 +1,64 @@
+/** Reading a body within its limits, before anything looks into it. */
+import type { Context } from 'koa'
+import { Params } from './params.ts'
+import { Refusal } from './refusal.ts'
+
+const formLimit = 64 * 1024
+const jsonLimit = 100 * 1024
+
+const tooLarge = (limit: number): Refusal =>
+  new Refusal('invalid_request', `the body is larger than ${limit / 1024} KiB`, 413, { headers: { Connection: 'close' } })
+
+const readBytes = async (ctx: Context, limit: number): Promise<Buffer> => {
+  if (Number(ctx.req.headers['content-length'] ?? 0) > limit) throw tooLarge(limit)
+  const chunks: Buffer[] = []
+  let size = 0
+  try {
+    for await (const chunk of ctx.req as AsyncIterable<Buffer>) {
+      size += chunk.length
+      if (size > limit) throw tooLarge(limit)
+      chunks.push(chunk)
+    }
+  } catch (cause) {
+    if (cause instanceof Refusal) throw cause
+    throw new Refusal('invalid_request', 'the body could not be read', 400, { cause })
+  }
+  return chunks.length === 1 && chunks[0] ? chunks[0] : Buffer.concat(chunks)
+}
+
+/** The media type without its parameters, and its charset. */
+const contentType = (ctx: Context): { type: string; charset: string } => {
+  const [type = '', ...parameters] = (ctx.req.headers['content-type'] ?? '').toLowerCase().split(';')
+  const charset = parameters.map(text => text.trim()).find(text => text.startsWith('charset='))
+  return { type: type.trim(), charset: charset?.slice(8).replaceAll('"', '') ?? 'utf-8' }
+}
+
+/**
+ * A form body.
+ *
+ * @throws Refusal `invalid_request`: 400 for another media type or charset (RFC 6749 section 4.1.3), 413 over 64 KiB
+ */
+export const readFormBody = async (ctx: Context): Promise<Params> => {
+  const { type, charset } = contentType(ctx)
+  if (type !== 'application/x-www-form-urlencoded')
+    throw new Refusal('invalid_request', 'the body must be application/x-www-form-urlencoded')
+  if (charset !== 'utf-8' && charset !== 'us-ascii') throw new Refusal('invalid_request', 'the body must be UTF-8')
+  return Params.parse((await readBytes(ctx, formLimit)).toString('utf8'))
+}
+
+/**
+ * A JSON body.
+ *
+ * @throws Refusal: 415 for another media type, 413 over 100 KiB, 400 for what is not JSON
+ */
+export const readJsonBody = async (ctx: Context): Promise<unknown> => {
+  const { type } = contentType(ctx)
+  if (type !== 'application/json' && !/^application\/[\w.-]+\+json$/.test(type))
+    throw new Refusal('invalid_request', 'the body must be application/json', 415)
+  const bytes = await readBytes(ctx, jsonLimit)
+  try {
+    return JSON.parse(bytes.toString('utf8'))
+  } catch (cause) {
+    throw new Refusal('invalid_request', 'the body is not valid JSON', 400, { cause })
+  }
+}

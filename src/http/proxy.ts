@@ -1,0 +1,73 @@
+/** Where a request came from: forwarded headers count only from trusted peers (contracts.md section 2). */
+import { type BlockList, isIP } from 'node:net'
+import type { Context, Middleware } from 'koa'
+import { Refusal } from './refusal.ts'
+
+/** `::ffff:10.0.0.1` is the IPv4 address it holds. */
+export const plainAddress = (address: string): string => {
+  const bare = address.replace(/^\[|\]$/g, '').replace(/%.*$/, '')
+  return /^::ffff:\d+\.\d+\.\d+\.\d+$/i.test(bare) ? bare.slice(7) : bare
+}
+
+const isListed = (addresses: BlockList, address: string): boolean => {
+  const family = isIP(address)
+  return family !== 0 && addresses.check(address, family === 6 ? 'ipv6' : 'ipv4')
+}
+
+/** How many hops of `X-Forwarded-For` are looked at. */
+const mostHops = 20
+
+/**
+ * The address of whoever sent the request: the last hop that is not one of our proxies.
+ *
+ * @param onUntrusted told when a peer that is not trusted sends forwarded headers: usually a missing setting
+ */
+export const addressThrough =
+  (trusted: BlockList, onUntrusted: (peer: string) => void) =>
+  (ctx: Context): string => {
+    const peer = plainAddress(ctx.req.socket.remoteAddress ?? '127.0.0.1')
+    const header = ctx.req.headers['x-forwarded-for']
+    const forwarded = Array.isArray(header) ? header.join(',') : header
+    // A unix socket has no address: whoever may open it is on this machine, like a proxy.
+    const peerIsTrusted = ctx.req.socket.remoteAddress === undefined || isListed(trusted, peer)
+    if (!peerIsTrusted) {
+      if (forwarded !== undefined || ctx.req.headers['forwarded'] !== undefined) onUntrusted(peer)
+      return peer
+    }
+    if (forwarded === undefined) return peer
+    const hops = forwarded.slice(-2000).split(',').slice(-mostHops)
+    let address = peer
+    for (const hop of hops.reverse()) {
+      const candidate = plainAddress(hop.trim())
+      if (isIP(candidate) === 0) break
+      address = candidate
+      if (!isListed(trusted, candidate)) break
+    }
+    return address
+  }
+
+/** The address that throttles count by: an IPv4 address, or the /64 network of an IPv6 one. */
+export const throttleAddress = (address: string): string => {
+  if (isIP(address) !== 6) return address
+  const [head = '', tail] = address.toLowerCase().split('::')
+  const left = head === '' ? [] : head.split(':')
+  const right = tail === undefined || tail === '' ? [] : tail.split(':')
+  const groups = tail === undefined ? left : [...left, ...Array(Math.max(0, 8 - left.length - right.length)).fill('0'), ...right]
+  return `${groups
+    .slice(0, 4)
+    .map(group => group.replace(/^0+(?=.)/, ''))
+    .join(':')}::/64`
+}
+
+const hostForm = /^(?:[A-Za-z0-9._-]{1,255}|\[[0-9A-Fa-f:.]{2,45}\])(?::\d{1,5})?$/
+
+/** Refuses a malformed or doubled `Host` (nothing is ever made from it) and URLs over 8 KiB. */
+export const checkRequestLine: Middleware = (ctx, next) => {
+  const { rawHeaders } = ctx.req
+  let hosts = 0
+  for (let index = 0; index < rawHeaders.length; index += 2) if (rawHeaders[index]?.toLowerCase() === 'host') hosts += 1
+  if (hosts > 1 || (ctx.req.headers.host !== undefined && !hostForm.test(ctx.req.headers.host)))
+    throw new Refusal('invalid_request', 'the Host header is malformed', 400)
+  if ((ctx.req.url ?? '').length > 8 * 1024) throw new Refusal('invalid_request', 'the URL is longer than 8 KiB', 414)
+  return next()
+}

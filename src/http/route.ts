@@ -1,0 +1,77 @@
+/** A route, and the protections that come with its kind. */
+import Router from '@koa/router'
+import type { Context, Middleware, Next } from 'koa'
+import { allowReading, answerPreflight, type CorsRule } from './cors.ts'
+import { Refusal } from './refusal.ts'
+import { headersOf, type PageRules, type RouteKind } from './security-headers.ts'
+
+export type Method = 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE'
+export type Handler = (ctx: Context) => void | Promise<void>
+
+export type Route = {
+  /** Under the issuer's path; `:id` for a part that varies. */
+  path: string
+  kind: RouteKind
+  handlers: Partial<Record<Method, Handler>>
+  cors?: CorsRule
+  /** The name discovery lists it under, such as `token_endpoint`. */
+  discovery?: string
+  /** Outside the issuer's path as well: where RFC 8414 section 3.1 puts a well-known document. */
+  alsoAt?: string
+} & PageRules
+
+const kinds = new WeakMap<Context['req'], RouteKind>()
+
+/** The kind of the route that answers; pages are answered with pages. */
+export const kindOf = (ctx: Context): RouteKind => kinds.get(ctx.req) ?? (ctx.accepts('html', 'json') === 'json' ? 'endpoint' : 'page')
+
+/** Which route a request took, for logs and metrics: never its parameters. */
+const names = new WeakMap<Context['req'], string>()
+export const routeName = (ctx: Context): string => names.get(ctx.req) ?? 'none'
+
+const methodsOf = (route: Route): string[] => {
+  const methods = Object.keys(route.handlers)
+  return [...methods, ...(route.handlers.GET ? ['HEAD'] : []), ...(route.cors ? ['OPTIONS'] : [])]
+}
+
+const respond = (route: Route, strictTransport: boolean): Middleware => {
+  const setHeaders = headersOf(route.kind, route, strictTransport)
+  const methods = methodsOf(route)
+  return async (ctx: Context) => {
+    kinds.set(ctx.req, route.kind)
+    names.set(ctx.req, route.path)
+    setHeaders(ctx)
+    if (route.cors) {
+      if (ctx.method === 'OPTIONS') return answerPreflight(ctx, route.cors, methods)
+      allowReading(ctx, route.cors)
+    }
+    const handler = route.handlers[(ctx.method === 'HEAD' ? 'GET' : ctx.method) as Method]
+    if (!handler) throw new Refusal('invalid_request', `${ctx.method} is not allowed here`, 405, { headers: { Allow: methods.join(', ') } })
+    await handler(ctx)
+  }
+}
+
+/** Makes the router: exact paths, case and trailing slash count. */
+export const makeRouter = (routes: readonly Route[], options: { basePath: string; strictTransport: boolean }): Router => {
+  const router = new Router({ sensitive: true, strict: true })
+  for (const route of routes) {
+    const answer = respond(route, options.strictTransport)
+    const path = options.basePath + route.path
+    router.register(path === '' ? '/' : path, allMethods, answer)
+    if (route.alsoAt !== undefined && route.alsoAt !== path) router.register(route.alsoAt, allMethods, answer)
+  }
+  return router
+}
+
+const allMethods = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS']
+
+/** 404 with the headers of a page or an endpoint, whichever the asker reads; TRACE and its like are 405. */
+export const answerUnknown = (strictTransport: boolean) => {
+  const setHeaders = headersOf('page', {}, strictTransport)
+  return (ctx: Context, next: Next): Promise<void> => {
+    setHeaders(ctx)
+    if (!allMethods.includes(ctx.method))
+      throw new Refusal('invalid_request', 'this method is not allowed', 405, { headers: { Allow: 'GET, HEAD, POST' } })
+    return next()
+  }
+}

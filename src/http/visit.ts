@@ -1,0 +1,28 @@
+/** What a request is known by in logs and audit: its id and where it came from. */
+import { randomBytes } from 'node:crypto'
+import type { Context, Middleware } from 'koa'
+
+export type Visit = { requestId: string; ip: string; userAgent: string }
+
+const visits = new WeakMap<Context['req'], Visit>()
+
+/** The visit of this request. */
+export const visitOf = (ctx: Context): Visit => {
+  const visit = visits.get(ctx.req)
+  if (!visit) throw new Error('the request has no visit: recordVisit must stand before')
+  return visit
+}
+
+/**
+ * Gives every request an id of our own (one sent along is never taken over) and its address.
+ *
+ * @param addressOf where the request came from, seen through trusted proxies
+ */
+export const recordVisit =
+  (addressOf: (ctx: Context) => string): Middleware =>
+  (ctx, next) => {
+    const requestId = randomBytes(12).toString('hex')
+    visits.set(ctx.req, { requestId, ip: addressOf(ctx), userAgent: (ctx.req.headers['user-agent'] ?? '').slice(0, 300) })
+    ctx.res.setHeader('X-Request-Id', requestId)
+    return next()
+  }

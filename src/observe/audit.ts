@@ -1,0 +1,132 @@
+/** The audit: who did what, written in the commit of what it tells, never with a secret. */
+import type { Visit } from '../http/visit.ts'
+import { type Write, write } from '../store/commit.ts'
+import type { Store } from '../store/database.ts'
+import { seconds } from '../store/single-use.ts'
+import { insertion, statement } from '../store/statement.ts'
+
+/** Every event there is. Rows are named as security-cases.md names them. */
+export type AuditEventName =
+  | 'admin.changed'
+  | 'admin.denied'
+  | 'authorization.granted'
+  | 'authorize.rejected'
+  | 'client.created'
+  | 'client.deleted'
+  | 'client.rejected'
+  | 'client.updated'
+  | 'client_auth.failed'
+  | 'code.replayed'
+  | 'consent.given'
+  | 'consent.refused'
+  | 'consent.withdrawn'
+  | 'csrf.rejected'
+  | 'grant.revoked'
+  | 'group.created'
+  | 'group.deleted'
+  | 'key.created'
+  | 'key.revoked'
+  | 'key.rotated'
+  | 'login.failed'
+  | 'login.locked'
+  | 'login.succeeded'
+  | 'logout.delivered'
+  | 'logout.failed'
+  | 'outbound.blocked'
+  | 'password.changed'
+  | 'refresh.reused'
+  | 'resource.changed'
+  | 'session.ended'
+  | 'session.revoked'
+  | 'set_up.completed'
+  | 'token.rejected'
+  | 'token.revoked'
+  | 'user.created'
+  | 'user.deleted'
+  | 'user.updated'
+
+export type AuditEvent = {
+  event: AuditEventName
+  visit?: Visit | undefined
+  clientId?: string | undefined
+  userId?: string | undefined
+  reason?: string | undefined
+  /** More that helps: received against registered, what changed. Never a secret. */
+  detail?: Record<string, unknown>
+}
+
+type AuditColumns = {
+  time: number
+  event: string
+  request_id: string | null
+  client_id: string | null
+  user_id: string | null
+  ip: string | null
+  reason: string | null
+  detail: string
+}
+
+const inserting = insertion<AuditColumns>('audit', [
+  'time',
+  'event',
+  'request_id',
+  'client_id',
+  'user_id',
+  'ip',
+  'reason',
+  'detail',
+])
+
+const longestText = 300
+
+const short = (text: string | undefined): string | null =>
+  text === undefined ? null : text.length > longestText ? `${text.slice(0, longestText)}…` : text
+
+const shortDetail = (detail: Record<string, unknown> = {}): string =>
+  JSON.stringify(detail, (_, value: unknown) => (typeof value === 'string' ? short(value) : value))
+
+export type Audit = {
+  /** The write of one event, for the commit of what it tells. */
+  write: (event: AuditEvent) => Write
+  /** Writes events that accompany nothing else, such as refusals. */
+  record: (...events: AuditEvent[]) => Promise<void>
+}
+
+/** Makes the audit of a store. */
+export const makeAudit = (store: Store, now: () => Date): Audit => {
+  const row = ({ event, visit, clientId, userId, reason, detail }: AuditEvent): Write =>
+    write(inserting, {
+      time: seconds(now()),
+      event,
+      request_id: visit?.requestId ?? null,
+      client_id: short(clientId),
+      user_id: userId ?? null,
+      ip: visit?.ip ?? null,
+      reason: short(reason),
+      detail: shortDetail(detail),
+    })
+  return { write: row, record: (...events) => store.commit(events.map(row)) }
+}
+
+export type AuditRow = {
+  id: number
+  time: number
+  event: AuditEventName
+  request_id: string | null
+  client_id: string | null
+  user_id: string | null
+  ip: string | null
+  reason: string | null
+  detail: string
+}
+
+const listing = statement<{ limit: number }, AuditRow>('audit.list', (knex, { limit }) =>
+  knex('audit')
+    .select('id', 'time', 'event', 'request_id', 'client_id', 'user_id', 'ip', 'reason', 'detail')
+    .orderBy('id', 'desc')
+    .limit(knex.raw('?', [limit]) as unknown as number),
+)
+
+/** The last events, newest last. */
+export const listAudit = async (store: Store, limit: number): Promise<AuditRow[]> =>
+  (await store.all(listing, { limit })).reverse()

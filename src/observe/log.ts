@@ -1,0 +1,66 @@
+/** The structured log: one JSON line an event, on standard output, with no secret in it. */
+import { type DestinationStream, destination, pino } from 'pino'
+
+export type LogFields = Record<string, string | number | boolean | null | undefined | Error>
+
+export type Log = {
+  debug: (event: string, fields?: LogFields) => void
+  info: (event: string, fields?: LogFields) => void
+  warn: (event: string, fields?: LogFields) => void
+  error: (event: string, fields?: LogFields) => void
+  /** Writes what is still buffered. */
+  flush: () => void
+}
+
+/** Longest text in a field: a line stays readable whatever a client sends. */
+const longestText = 500
+
+/** Cuts long texts; JSON escapes control characters, so a line stays one line. */
+const clean = (fields: LogFields = {}): Record<string, unknown> => {
+  const cleaned: Record<string, unknown> = {}
+  for (const [name, value] of Object.entries(fields)) {
+    if (typeof value === 'string' && value.length > longestText) cleaned[name] = `${value.slice(0, longestText)}…`
+    else if (value instanceof Error) cleaned[name] = describeError(value)
+    else if (value !== undefined) cleaned[name] = value
+  }
+  return cleaned
+}
+
+/** An error with its causes. Messages are ours or a library's; no value that a client sent stands in them. */
+const describeError = (error: Error): object => ({
+  name: error.name,
+  message: error.message.slice(0, longestText),
+  stack: error.stack?.slice(0, 4000),
+  ...(error.cause instanceof Error ? { cause: describeError(error.cause) } : {}),
+})
+
+/** Lines are written in the background from a bounded buffer, so that a blocked pipe holds nobody up. */
+const standardOutput = (): DestinationStream & { flushSync?: () => void } =>
+  destination({ dest: 1, sync: false, maxLength: 4 * 1024 * 1024 })
+
+/** Makes the log. */
+export const makeLog = (level: 'debug' | 'info' | 'warn' | 'error', stream = standardOutput()): Log => {
+  const logger = pino(
+    {
+      level,
+      base: null,
+      timestamp: () => `,"time":"${new Date().toISOString()}"`,
+      formatters: { level: label => ({ level: label }) },
+      messageKey: 'event',
+    },
+    stream,
+  )
+  return {
+    debug: (event, fields) => logger.debug(clean(fields), event),
+    info: (event, fields) => logger.info(clean(fields), event),
+    warn: (event, fields) => logger.warn(clean(fields), event),
+    error: (event, fields) => logger.error(clean(fields), event),
+    flush: () => {
+      try {
+        stream.flushSync?.()
+      } catch {
+        // The stream was not open yet or is closed already: there is nothing to flush.
+      }
+    },
+  }
+}

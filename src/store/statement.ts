@@ -1,0 +1,64 @@
+/** Statements: written once with knex, compiled once a database, run as the driver's prepared statements. */
+import type { Knex } from 'knex'
+
+/** What a column can hold, the same in both databases; booleans are 0 and 1, times integer seconds. */
+export type ColumnValue = string | number | Buffer | null
+
+export type Values = Record<string, ColumnValue>
+
+type Query = Knex.QueryBuilder | Knex.Raw
+
+/** A statement with named values `V` whose rows look like `R`. */
+export type Statement<V extends Values, R> = {
+  name: string
+  build: (knex: Knex, values: V) => Query
+  /** Only for the compiler: what a row looks like. */
+  row?: R
+}
+
+/**
+ * Declares a statement. `build` gets placeholders where the values will stand; it runs once a database.
+ *
+ * @param name unique; it is the prepared statement's name on PostgreSQL and stands in error messages
+ */
+export const statement = <V extends Values, R = never>(
+  name: string,
+  build: (knex: Knex, values: V) => Query,
+): Statement<V, R> => ({ name, build })
+
+/** A compiled statement: SQL with `?` placeholders, and what stands at each of them. */
+export type Compiled = { sql: string; bind: (values: Values) => ColumnValue[] }
+
+const mark = '\u0001'
+
+/** Placeholders are texts, because knex orders, copies and JSON-stringifies what it is given. */
+const placeholders = new Proxy({}, { get: (_, name) => mark + String(name) })
+
+/**
+ * Compiles a statement for knex's dialect.
+ *
+ * @throws when knex made something of a placeholder that cannot be bound, or the statement names no such value
+ */
+export const compile = <V extends Values>(knex: Knex, { name, build }: Statement<V, unknown>): Compiled => {
+  const { sql, bindings } = build(knex, placeholders as V).toSQL()
+  const slots = (bindings as unknown[]).map(binding => {
+    if (typeof binding === 'string' && binding.startsWith(mark)) return { name: binding.slice(1) }
+    if (typeof binding === 'string' || typeof binding === 'number' || binding === null || Buffer.isBuffer(binding))
+      return { constant: binding }
+    throw new Error(`statement ${name}: cannot bind ${typeof binding}`)
+  })
+  const bind = (values: Values): ColumnValue[] =>
+    slots.map(slot => {
+      if (slot.name === undefined) return slot.constant
+      const value = values[slot.name]
+      if (value === undefined) throw new Error(`statement ${name}: no value for ${slot.name}`)
+      return value
+    })
+  return { sql, bind }
+}
+
+/** The statement that inserts a row of these columns. */
+export const insertion = <Row extends Values>(table: string, columns: readonly (keyof Row & string)[]) =>
+  statement<Row>(`${table}.insert`, (knex, values) =>
+    knex(table).insert(Object.fromEntries(columns.map(column => [column, values[column]]))),
+  )
