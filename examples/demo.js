@@ -1,0 +1,292 @@
+// @ts-check
+import { randomInt } from 'node:crypto'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { createServer } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { parseArgs, styleText } from 'node:util'
+import { apps } from './apps.js'
+import { Processes } from './processes.js'
+
+const usage = `Starts Lintel and every sample app on this machine, to try single sign-on.
+
+  npm run demo -- [options]
+
+  --port-base N   the provider's port, 4000; the apps have those above
+  --hosts ip      apps at 127.0.0.1 and [::1] instead of *.localhost, for browsers that do not know these
+  --json          print one line of JSON when everything answers, and nothing else
+  --help          print this`
+
+const options = readOptions()
+const lintel = fileURLToPath(new URL('../bin/lintel.js', import.meta.url))
+const issuer = `http://localhost:${options.portBase}`
+const running = new Processes(message => stop(1, message))
+
+/** @type {Promise<void> | undefined} */
+let stopping
+
+/** Every app, and where it is in this run. */
+const entries = apps.map(app => ({
+  app,
+  port: options.portBase + (app.place?.offset ?? 0),
+  site: siteOf(app),
+}))
+const servers = entries.filter(({ app }) => app.place)
+
+await refuseTakenPorts()
+
+const data = mkdtempSync(join(tmpdir(), 'lintel-demo-'))
+process.on('exit', () => rmSync(data, { recursive: true, force: true }))
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => stop(0))
+stopWithNpm()
+
+/** What this shell has set for another Lintel must not reach the demo, or it would write there. */
+const environment = Object.fromEntries(
+  Object.entries(process.env).filter(([name]) => !name.startsWith('LINTEL_')),
+)
+const lintelEnvironment = { ...environment, LINTEL_ISSUER: issuer, LINTEL_DATA: data }
+
+const user = { username: 'demo', password: readablePassword() }
+try {
+  await registerUser()
+  const credentials = await Promise.all(entries.map(register))
+  startEverything(credentials)
+  await everythingAnswers()
+  console.log(options.json ? summaryAsJson() : summary())
+} catch (error) {
+  await stop(1, error instanceof Error ? error.message : String(error))
+}
+
+/** @returns {{ portBase: number, useIp: boolean, json: boolean }} */
+function readOptions() {
+  try {
+    const { values } = parseArgs({
+      options: {
+        'port-base': { type: 'string', default: '4000' },
+        hosts: { type: 'string', default: 'localhost' },
+        json: { type: 'boolean', default: false },
+        help: { type: 'boolean', default: false },
+      },
+    })
+    if (values.help) {
+      console.log(usage)
+      process.exit(0)
+    }
+    const portBase = Number(values['port-base'])
+    if (!Number.isInteger(portBase) || portBase < 1 || portBase > 65_000)
+      throw new Error('--port-base is no port')
+    if (!['ip', 'localhost'].includes(values.hosts)) throw new Error('--hosts is ip or localhost')
+    return { portBase, useIp: values.hosts === 'ip', json: values.json }
+  } catch (error) {
+    console.error(`${error instanceof Error ? error.message : error}\n\n${usage}`)
+    process.exit(2)
+  }
+}
+
+/** @param {import('./apps.js').App} app @returns {import('./apps.js').Site} */
+function siteOf({ place }) {
+  if (!place) return { url: '', origins: [], backend: '' }
+  const port = options.portBase + place.offset
+  const [byName, byIp] = [`http://${place.host}:${port}`, `http://${place.ip}:${port}`]
+  return options.useIp
+    ? { url: byIp, origins: [byIp, byName], backend: byIp }
+    : { url: byName, origins: [byName, byIp], backend: `http://localhost:${port}` }
+}
+
+/** The address an app listens at. @param {import('./apps.js').App} app */
+function listenHost({ place }) {
+  return options.useIp && place?.ip === '[::1]' ? '::1' : '127.0.0.1'
+}
+
+async function refuseTakenPorts() {
+  const wanted = [
+    { name: 'the provider', port: options.portBase, hosts: ['127.0.0.1', '::1'] }, // a browser may try either
+    ...servers.map(({ app, port }) => ({ name: app.name, port, hosts: [listenHost(app)] })),
+  ]
+  for (const { name, port, hosts } of wanted) {
+    for (const host of hosts) {
+      const problem = await problemWith(port, host)
+      if (!problem) continue
+      console.error(`Port ${port}, for ${name}, is ${problem}.`)
+      console.error(`Free it, or move the whole demo: npm run demo -- --port-base ${options.portBase + 1000}`)
+      process.exit(1)
+    }
+  }
+}
+
+/** @param {number} port @param {string} host @returns {Promise<string | undefined>} */
+function problemWith(port, host) {
+  return new Promise(resolve => {
+    const probe = createServer()
+    probe.once('error', (/** @type {NodeJS.ErrnoException} */ { code }) => {
+      if (code === 'EADDRINUSE') resolve('taken by another program')
+      else if (code === 'EACCES') resolve('not allowed for this user')
+      else resolve(undefined) // this machine has no such address, so nobody is there
+    })
+    probe.listen(port, host, () => probe.close(() => resolve(undefined)))
+  })
+}
+
+async function registerUser() {
+  progress('making the demo user')
+  await callLintel(
+    ['user', 'create', '--username', user.username, '--password-stdin'].concat([
+      '--email',
+      'demo@example.com',
+      '--email-verified',
+      '--name',
+      'Demo Person',
+    ]),
+    user.password,
+  )
+}
+
+/** @param {{ app: import('./apps.js').App, site: import('./apps.js').Site }} entry */
+async function register({ app, site }) {
+  if (app.resource) {
+    progress(`registering the API of ${app.name}`)
+    const { identifier, name, scopes } = app.resource(site)
+    await callLintel(['resource', 'create', '--identifier', identifier, '--name', name, '--scopes', scopes])
+  }
+  if (!app.client) return {}
+  progress(`registering ${app.name}`)
+  const metadata = JSON.stringify(app.client(site))
+  const client = await callLintel(['client', 'create', '--json-metadata', metadata])
+  return { CLIENT_ID: client.client_id, CLIENT_SECRET: client.client_secret } // a public client has no secret
+}
+
+/** @param {string[]} command @param {string} [input] @returns {Promise<Record<string, string | undefined>>} */
+async function callLintel(command, input) {
+  return JSON.parse(await running.run([lintel, ...command, '--json'], { env: lintelEnvironment, input }))
+}
+
+/** @param {Record<string, string | undefined>[]} credentials in the order of `entries` */
+function startEverything(credentials) {
+  progress('starting the provider and the apps')
+  running.start('The provider', [lintel, 'serve'], lintelEnvironment)
+  entries.forEach(({ app, port, site }, index) => {
+    if (!app.place) return
+    const next = servers[(servers.findIndex(server => server.app === app) + 1) % servers.length]
+    running.start(app.name, [fileURLToPath(new URL(app.script, import.meta.url))], {
+      ...environment,
+      ...credentials[index],
+      ISSUER: issuer,
+      PORT: String(port),
+      HOST: listenHost(app),
+      BASE_URL: site.url,
+      TRY_NEXT: next?.site.url,
+    })
+  })
+}
+
+async function everythingAnswers() {
+  await Promise.all([
+    answers('the provider', `${issuer}/.well-known/openid-configuration`),
+    ...servers.map(({ app, site }) => answers(app.name, site.backend)),
+  ])
+}
+
+/** @param {string} name @param {string} url */
+async function answers(name, url) {
+  const deadline = Date.now() + 60_000
+  let problem = 'no answer'
+  while (Date.now() < deadline) {
+    try {
+      const response = await fetch(url, { redirect: 'manual', signal: AbortSignal.timeout(5000) })
+      await response.body?.cancel()
+      if (response.status < 500) return
+      problem = `status ${response.status}`
+    } catch (error) {
+      problem = error instanceof Error && error.cause instanceof Error ? error.cause.message : String(error)
+      // Browsers and fetch refuse some ports, 6000 for one, whoever listens there.
+      if (problem === 'bad port') break
+    }
+    await new Promise(resolve => setTimeout(resolve, 100))
+  }
+  throw new Error(`${name} cannot be reached at ${url}: ${problem}`)
+}
+
+function summaryAsJson() {
+  return JSON.stringify({
+    issuer,
+    apps: servers.map(({ app, site }) => ({ name: app.name, url: site.url, kind: app.kind })),
+    user,
+  })
+}
+
+function summary() {
+  const rows = servers.map(({ app, site }) => row(app.name, site.url, app.summary))
+  const commands = entries
+    .filter(({ app }) => app.command)
+    .map(({ app }) => row(app.name, app.command, app.summary))
+  return `
+  ${bold('Lintel is running, and so are its sample apps.')}
+
+${[row('Provider', issuer, 'where everybody signs in'), ...rows, ...commands].join('\n')}
+
+${row('Username', user.username)}
+${row('Password', user.password)}
+
+  ${bold('What to try')}
+  1. Open Notes and sign in. It is our own app, so nothing but the password is asked.
+  2. Open Shop in the same browser and sign in: no password, only whether Shop may know you.
+  3. Compare the ${bold('sid')} in both apps, further down: one session, many apps.
+  4. Sign out of Shop, then reload Notes: signed out as well, told by the provider.
+  5. Sign in again, end the session at ${blue(`${issuer}/account/sessions`)}, and reload.
+
+  Ctrl-C stops everything and removes the data.
+`
+}
+
+/** @param {string} label @param {string} [value] @param {string} [remark] */
+function row(label, value = '', remark = '') {
+  const shown = /^https?:/.test(value) ? blue(value.padEnd(32)) : bold(value.padEnd(32))
+  return `  ${label.padEnd(10)} ${shown} ${remark}`.trimEnd()
+}
+
+/** @param {string} text */
+function bold(text) {
+  return isColourful() ? styleText('bold', text) : text
+}
+
+/** @param {string} text */
+function blue(text) {
+  return isColourful() ? styleText('cyan', text) : text
+}
+
+function isColourful() {
+  return process.stdout.isTTY && !process.env.NO_COLOR
+}
+
+/** Nine syllables and a number: as hard to guess as 61 coin tosses, and easy to type. */
+function readablePassword() {
+  const letter = (/** @type {string} */ from) => from[randomInt(from.length)]
+  const syllable = () => `${letter('bdfgklmnprstvz')}${letter('aeiou')}`
+  const word = () => `${syllable()}${syllable()}${syllable()}`
+  return `${word()}-${word()}-${word()}-${randomInt(10, 100)}`
+}
+
+/** @param {string} step */
+function progress(step) {
+  console.error(`demo: ${step}`)
+}
+
+/**
+ * npm runs this in a shell, and who ends npm may end only that shell. Then nobody is left to stop us.
+ */
+function stopWithNpm() {
+  if (!process.env.npm_lifecycle_event) return
+  const parent = process.ppid
+  setInterval(() => process.ppid !== parent && stop(0), 500).unref()
+}
+
+/** @param {number} code @param {string} [message] */
+function stop(code, message) {
+  stopping ??= (async () => {
+    if (message) console.error(message)
+    await running.stop()
+    process.exit(code)
+  })()
+  return stopping
+}
