@@ -217,6 +217,8 @@ describe('hooks that scripts rely on (contracts, section 5)', () => {
     const html = sample('sign-in', 'again')
     expect(html).toMatch(/<input[^>]*name="username"[^>]*readonly/s)
     expect(html).toContain('href="/id/choose"')
+    const alone = render('sign-in', 'en', { ...form, username: 'alice', reason: 'again' })
+    expect(alone, 'no other way to change it').not.toMatch(/\sreadonly/)
   })
 
   it('consent asks for a decision, and the first button allows', () => {
