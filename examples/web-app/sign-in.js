@@ -129,7 +129,7 @@ export function openIdConnect({ issuer, clientId, clientSecret, baseUrl }) {
       clockTolerance: '10 seconds',
     })
     const { sid, sub, jti, exp, events } = /** @type {Record<string, any>} */ (payload)
-    if (typeof events?.[logoutEvent] !== 'object') throw new Error('not about a logout')
+    if (!isObject(events?.[logoutEvent])) throw new Error('not about a logout')
     if ('nonce' in payload) throw new Error('has a nonce: this is an ID token')
     if (typeof sid !== 'string' && typeof sub !== 'string') throw new Error('names neither sid nor sub')
 
@@ -160,6 +160,9 @@ function signedIn(tokens, refreshToken) {
     refreshToken,
   }
 }
+
+/** @param {unknown} value */
+const isObject = value => typeof value === 'object' && value !== null
 
 /** @param {string} url */
 function isOnThisMachine(url) {
