@@ -1,4 +1,5 @@
 /** Everything with a side effect, by type. A handler names what it needs of it: `Pick<Services, 'store' | 'now'>`. */
+import type { CookieJar } from './http/cookies.ts'
 import type { Page } from './http/page.ts'
 import type { OutboundFetch } from './http/outbound.ts'
 import type { ClientDirectory } from './oauth/client/client.ts'
@@ -24,6 +25,7 @@ export type Services = {
   audit: Audit
   fetch: OutboundFetch
   page: Page
+  cookies: CookieJar
   passwords: PasswordHasher
   /** The writes that tell of ended sessions, for the commit that ends them. */
   sessionEnded: SessionEnded

@@ -7,10 +7,16 @@ import { statement } from './statement.ts'
 export type Cached = 'client' | 'key' | 'denylist'
 
 const bumping = statement<{ name: string }>('change.bump', (knex, { name }) =>
-  knex('change').where({ name }).update({ version: knex.raw('version + 1') }),
+  knex('change')
+    .where({ name })
+    .update({ version: knex.raw('version + 1') }),
 )
-const bumpingFrom = statement<{ name: string; version: number }>('change.bump-from', (knex, { name, version }) =>
-  knex('change').where({ name, version }).update({ version: knex.raw('version + 1') }),
+const bumpingFrom = statement<{ name: string; version: number }>(
+  'change.bump-from',
+  (knex, { name, version }) =>
+    knex('change')
+      .where({ name, version })
+      .update({ version: knex.raw('version + 1') }),
 )
 const reading = statement<Record<never, never>, { name: Cached; version: number }>('change.read', knex =>
   knex('change').select('name', 'version'),

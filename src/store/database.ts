@@ -2,6 +2,7 @@
 import knexFactory, { type Knex } from 'knex'
 import type { DatabaseUrl } from '../config.ts'
 import type { Write } from './commit.ts'
+import { openPostgres } from './postgres.ts'
 import { openSqlite } from './sqlite.ts'
 import type { Statement, Values } from './statement.ts'
 
@@ -26,11 +27,11 @@ export type Store = {
  *
  * @throws StoreUnavailable when it cannot be reached or opened
  */
-export const openDatabase = async (url: DatabaseUrl, _options: { poolSize: number }): Promise<Store> => {
-  if (url.kind === 'sqlite') return openSqlite(url.path)
-  throw new Error('PostgreSQL is not supported by this version')
-}
+export const openDatabase = async (url: DatabaseUrl, options: { poolSize: number }): Promise<Store> =>
+  url.kind === 'sqlite' ? openSqlite(url.path) : openPostgres(url.url, options)
 
 /** A knex that only writes SQL, with no connection of its own. */
 export const sqlWriter = (kind: DatabaseUrl['kind']): Knex =>
-  kind === 'sqlite' ? knexFactory({ client: 'better-sqlite3', useNullAsDefault: true }) : knexFactory({ client: 'pg' })
+  kind === 'sqlite'
+    ? knexFactory({ client: 'better-sqlite3', useNullAsDefault: true })
+    : knexFactory({ client: 'pg' })

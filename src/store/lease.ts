@@ -26,7 +26,13 @@ const giving = statement<{ name: string; holder: string }>('lease.give', (knex, 
  * @param ttl seconds after which another may take it, should this process die
  * @returns whether this process holds it now
  */
-export const takeLease = async (store: Store, name: string, holder: string, now: Date, ttl: number): Promise<boolean> => {
+export const takeLease = async (
+  store: Store,
+  name: string,
+  holder: string,
+  now: Date,
+  ttl: number,
+): Promise<boolean> => {
   const take = write(taking, { name, holder, now: seconds(now), until: seconds(now) + ttl })
   try {
     await store.commit([take])

@@ -28,7 +28,8 @@ export const loadMigrations = async (): Promise<Migration[]> => {
 }
 
 const connect = (url: DatabaseUrl): Knex => {
-  if (url.kind === 'postgres') return knexFactory({ client: 'pg', connection: url.url, pool: { min: 0, max: 1 } })
+  if (url.kind === 'postgres')
+    return knexFactory({ client: 'pg', connection: url.url, pool: { min: 0, max: 1 } })
   // Opened once by us first: it makes the directory and the WAL, with errors that say which file.
   openSqliteHandle(url.path).close()
   return knexFactory({
@@ -70,7 +71,9 @@ const doneNames = async (connection: Knex): Promise<Set<string>> => {
 const refuseNewer = (done: Set<string>, known: Migration[]): void => {
   const unknown = [...done].find(name => !known.some(migration => migration.name === name))
   if (unknown !== undefined)
-    throw new Error(`the database was migrated by a newer version of Lintel (${unknown}); run that version or a newer one`)
+    throw new Error(
+      `the database was migrated by a newer version of Lintel (${unknown}); run that version or a newer one`,
+    )
 }
 
 /**
@@ -98,7 +101,9 @@ export const migrate = async (url: DatabaseUrl): Promise<string[]> => {
     await connection.raw('commit')
     return pending.map(migration => migration.name)
   } catch (cause) {
-    throw isUnreachable(cause) ? new StoreUnavailable(`cannot migrate: ${(cause as Error).message}`, { cause }) : cause
+    throw isUnreachable(cause)
+      ? new StoreUnavailable(`cannot migrate: ${(cause as Error).message}`, { cause })
+      : cause
   } finally {
     await connection.destroy()
   }
@@ -123,4 +128,7 @@ export const migrationStatus = async (url: DatabaseUrl): Promise<{ name: string;
 }
 
 const isUnreachable = (error: unknown): boolean =>
-  error instanceof Error && /ECONNREFUSED|ENOTFOUND|ETIMEDOUT|SQLITE_|timeout acquiring/i.test(`${error.message} ${'code' in error ? error.code : ''}`)
+  error instanceof Error &&
+  /ECONNREFUSED|ENOTFOUND|ETIMEDOUT|SQLITE_|timeout acquiring/i.test(
+    `${error.message} ${'code' in error ? error.code : ''}`,
+  )

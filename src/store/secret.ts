@@ -39,7 +39,8 @@ export type PresentedSecret = { id: string; hash: string; secret: string }
 /** Reads a presented secret; undefined when it has not the form of its kind. */
 export const readSecret = (kind: SecretKind, text: string): PresentedSecret | undefined => {
   const prefix = secretPrefixes[kind]
-  if (text.length !== prefix.length + textKeyLength + secretLength || !text.startsWith(prefix)) return undefined
+  if (text.length !== prefix.length + textKeyLength + secretLength || !text.startsWith(prefix))
+    return undefined
   const id = text.slice(prefix.length, prefix.length + textKeyLength)
   const secret = text.slice(prefix.length + textKeyLength)
   if (!isTextKey(id) || !/^[0-9a-z]+$/.test(secret)) return undefined

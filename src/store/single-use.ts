@@ -20,7 +20,16 @@ export const singleUse = <Row extends Values>(table: string, columns: readonly (
 /** A statement that deletes the oldest rows of a table with time-ordered keys, at most `limit` at once. */
 export const olderThan = (table: string): Statement<{ before: string; limit: number }, never> =>
   statement(`${table}.clean`, (knex, { before, limit }) =>
-    knex(table).whereIn('id', knex(table).select('id').where('id', '<', before).orderBy('id').limit(knex.raw('?', [limit]) as unknown as number)).delete(),
+    knex(table)
+      .whereIn(
+        'id',
+        knex(table)
+          .select('id')
+          .where('id', '<', before)
+          .orderBy('id')
+          .limit(knex.raw('?', [limit]) as unknown as number),
+      )
+      .delete(),
   )
 
 /** The first key that a row written at this instant could have, for comparing by age. */

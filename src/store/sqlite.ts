@@ -9,7 +9,7 @@ import Sqlite from 'better-sqlite3'
 import knexFactory from 'knex'
 import { GuardFailed, StoreUnavailable, type Write } from './commit.ts'
 import type { Store } from './database.ts'
-import { type ColumnValue, type Compiled, compile, type Statement, type Values } from './statement.ts'
+import { type ColumnValue, type Compiled, compiler, type Statement, type Values } from './statement.ts'
 
 /** How long a commit waits for another process's write lock before it is answered 503. */
 const lockPatience = 10_000
@@ -26,7 +26,9 @@ export const openSqliteHandle = (path: string): Sqlite.Database => {
     handle.pragma('busy_timeout = 0')
     return handle
   } catch (cause) {
-    throw new StoreUnavailable(`cannot open ${path}: ${cause instanceof Error ? cause.message : cause}`, { cause })
+    throw new StoreUnavailable(`cannot open ${path}: ${cause instanceof Error ? cause.message : cause}`, {
+      cause,
+    })
   }
 }
 
@@ -37,6 +39,7 @@ type Waiting = { writes: readonly Write[]; resolve: () => void; reject: (reason:
 export const openSqlite = (path: string): Store => {
   const handle = openSqliteHandle(path)
   const knex = knexFactory({ client: 'better-sqlite3', useNullAsDefault: true })
+  const compiled = compiler(knex)
   const prepared = new Map<object, Prepared>()
   const begin = handle.prepare('BEGIN IMMEDIATE')
   const end = handle.prepare('COMMIT')
@@ -47,11 +50,11 @@ export const openSqlite = (path: string): Store => {
   let waiting: Waiting[] = []
   let flushing: Promise<void> | undefined
 
-  const prepare = (statement: Statement<never, unknown> | Statement<Values, never>): Prepared => {
+  const prepare = (statement: Statement<never, unknown>): Prepared => {
     let found = prepared.get(statement)
     if (!found) {
-      const { sql, bind } = compile(knex, statement as Statement<Values, unknown>)
-      found = { run: handle.prepare(sql), bind }
+      const { pieces, bind } = compiled(statement)
+      found = { run: handle.prepare(pieces.join('?')), bind }
       prepared.set(statement, found)
     }
     return found
@@ -121,7 +124,8 @@ export const openSqlite = (path: string): Store => {
           await wait(pause)
           continue
         }
-        for (const { reject } of group) reject(new StoreUnavailable('the database cannot be written', { cause }))
+        for (const { reject } of group)
+          reject(new StoreUnavailable('the database cannot be written', { cause }))
       }
     }
   }
@@ -137,7 +141,8 @@ export const openSqlite = (path: string): Store => {
     kind: 'sqlite',
     one: async <V extends Values, R>(statement: Statement<V, R>, values: V) =>
       read(statement, values, 'get') as R | undefined,
-    all: async <V extends Values, R>(statement: Statement<V, R>, values: V) => read(statement, values, 'all') as R[],
+    all: async <V extends Values, R>(statement: Statement<V, R>, values: V) =>
+      read(statement, values, 'all') as R[],
     commit: writes =>
       new Promise((resolve, reject) => {
         waiting.push({ writes, resolve, reject })
@@ -158,6 +163,7 @@ export const openSqlite = (path: string): Store => {
 
 const sqliteCode = (error: unknown): string => (error instanceof Sqlite.SqliteError ? error.code : '')
 const isBusy = (error: unknown): boolean => /^SQLITE_(BUSY|LOCKED)/.test(sqliteCode(error))
-const isConstraint = (error: unknown): boolean => /^SQLITE_CONSTRAINT_(UNIQUE|PRIMARYKEY|FOREIGNKEY)/.test(sqliteCode(error))
+const isConstraint = (error: unknown): boolean =>
+  /^SQLITE_CONSTRAINT_(UNIQUE|PRIMARYKEY|FOREIGNKEY)/.test(sqliteCode(error))
 const isFailure = (error: unknown): boolean =>
   /^SQLITE_(BUSY|LOCKED|FULL|IOERR|READONLY|CANTOPEN|CORRUPT|NOTADB|NOMEM|PROTOCOL)/.test(sqliteCode(error))

@@ -1,5 +1,6 @@
 /** Statements: written once with knex, compiled once a database, run as the driver's prepared statements. */
 import type { Knex } from 'knex'
+import { cutAtPlaceholders } from './sql-text.ts'
 
 /** What a column can hold, the same in both databases; booleans are 0 and 1, times integer seconds. */
 export type ColumnValue = string | number | Buffer | null
@@ -26,8 +27,8 @@ export const statement = <V extends Values, R = never>(
   build: (knex: Knex, values: V) => Query,
 ): Statement<V, R> => ({ name, build })
 
-/** A compiled statement: SQL with `?` placeholders, and what stands at each of them. */
-export type Compiled = { sql: string; bind: (values: Values) => ColumnValue[] }
+/** A compiled statement: its SQL cut at the placeholders, and what stands at each of them. */
+export type Compiled = { pieces: readonly string[]; bind: (values: Values) => ColumnValue[] }
 
 const mark = '\u0001'
 
@@ -43,10 +44,20 @@ export const compile = <V extends Values>(knex: Knex, { name, build }: Statement
   const { sql, bindings } = build(knex, placeholders as V).toSQL()
   const slots = (bindings as unknown[]).map(binding => {
     if (typeof binding === 'string' && binding.startsWith(mark)) return { name: binding.slice(1) }
-    if (typeof binding === 'string' || typeof binding === 'number' || binding === null || Buffer.isBuffer(binding))
+    if (
+      typeof binding === 'string' ||
+      typeof binding === 'number' ||
+      binding === null ||
+      Buffer.isBuffer(binding)
+    )
       return { constant: binding }
     throw new Error(`statement ${name}: cannot bind ${typeof binding}`)
   })
+  const pieces = cutAtPlaceholders(sql)
+  if (pieces.length !== slots.length + 1)
+    throw new Error(
+      `statement ${name}: a question mark in its text is taken for a placeholder; write \\\\? for it`,
+    )
   const bind = (values: Values): ColumnValue[] =>
     slots.map(slot => {
       if (slot.name === undefined) return slot.constant
@@ -54,7 +65,27 @@ export const compile = <V extends Values>(knex: Knex, { name, build }: Statement
       if (value === undefined) throw new Error(`statement ${name}: no value for ${slot.name}`)
       return value
     })
-  return { sql, bind }
+  return { pieces, bind }
+}
+
+/**
+ * Compiles each statement once for a database.
+ *
+ * @throws when two statements have one name: PostgreSQL would run the first for both
+ */
+export const compiler = (knex: Knex): ((statement: Statement<never, unknown>) => Compiled) => {
+  const done = new Map<object, Compiled>()
+  const names = new Set<string>()
+  return one => {
+    let found = done.get(one)
+    if (!found) {
+      if (names.has(one.name)) throw new Error(`two statements are named ${one.name}`)
+      found = compile(knex, one as Statement<Values, unknown>)
+      names.add(one.name)
+      done.set(one, found)
+    }
+    return found
+  }
 }
 
 /** The statement that inserts a row of these columns. */

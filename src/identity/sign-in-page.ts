@@ -1,0 +1,91 @@
+/** GET and POST /sign-in/:id — the page that asks who somebody is. */
+import type { Context } from 'koa'
+import { redirect } from '../http/redirect.ts'
+import type { Route } from '../http/route.ts'
+import { visitOf } from '../http/visit.ts'
+import type { Services } from '../services.ts'
+import { GuardFailed } from '../store/commit.ts'
+import { acrOf } from './assurance.ts'
+import { type Browser, formTokenFor, presentBrowser, readOwnForm } from './browser.ts'
+import { isAlive, sessionsOfBrowser } from './session.ts'
+import { completeSignIn, openSignIn, type SessionSettings, type SignIn, signInWrites } from './sign-in.ts'
+import { signInMethods } from './sign-in-methods.ts'
+
+type Needs = Pick<Services, 'store' | 'cookies' | 'now' | 'audit' | 'page' | 'issuer' | 'passwords' | 'metrics'>
+
+const idIn = (ctx: Context): string => ctx.path.slice(ctx.path.lastIndexOf('/') + 1)
+
+type Shown = { error?: 'invalid_credentials' | 'too_many_attempts' | 'missing'; username?: string; retryAfter?: number }
+
+/** The route of the page. */
+export const signInRoute = (services: Needs, settings: SessionSettings, basePath: string): Route => {
+  const { store, cookies, now, page } = services
+
+  const show = async (ctx: Context, browser: Browser, signIn: SignIn, status: number, shown: Shown): Promise<void> => {
+    const { reason } = signIn
+    const others = (await sessionsOfBrowser(store, browser.id)).filter(session => isAlive(session, now()))
+    if (shown.retryAfter !== undefined) ctx.set('Retry-After', String(shown.retryAfter))
+    page(
+      ctx,
+      'sign-in',
+      {
+        action: ctx.path,
+        formToken: formTokenFor(browser, ctx.path),
+        username: shown.username ?? reason.loginHint,
+        asker: reason.asker,
+        error: shown.error,
+        retryAfter: shown.retryAfter,
+        offerRemember: settings.rememberTtl > 0,
+        reason: reason.askAgain && others.some(session => session.username === reason.loginHint) ? 'again' : undefined,
+        chooserUrl: others.length > 0 && !reason.askAgain ? `${basePath}/accounts/${signIn.id}` : undefined,
+      },
+      { status, locale: reason.locale },
+    )
+  }
+
+  return {
+    path: '/sign-in/:id',
+    kind: 'page',
+    formMayLeave: true,
+    handlers: {
+      GET: async ctx => {
+        const browser = await presentBrowser(services, ctx)
+        const signIn = await openSignIn(store, idIn(ctx), browser, now())
+        // The back button after a sign-in: it is done, so go on.
+        if (signIn.authenticated) return redirect(ctx, signIn.reason.returnTo)
+        if (browser) await show(ctx, browser, signIn, 200, {})
+      },
+      POST: async ctx => {
+        const { form, browser } = await readOwnForm(services, ctx)
+        const signIn = await openSignIn(store, idIn(ctx), browser, now())
+        const username = form.get('username')
+        const password = form.get('password')
+        const typed = username === undefined ? {} : { username }
+        if (username === undefined || password === undefined)
+          return show(ctx, browser, signIn, 422, { error: 'missing', ...typed })
+        const visit = visitOf(ctx)
+        const method = signInMethods.password
+        const outcome = await method.check(services, { username, password, browserId: browser.id, visit })
+        if (outcome.kind === 'throttled')
+          return show(ctx, browser, signIn, 429, { error: 'too_many_attempts', retryAfter: outcome.retryAfter, ...typed })
+        if (outcome.kind === 'wrong') return show(ctx, browser, signIn, 422, { error: 'invalid_credentials', ...typed })
+        const amr = [...method.amr]
+        const signedIn = await signInWrites(
+          services,
+          settings,
+          { userId: outcome.userId, amr, acr: acrOf(amr) },
+          { browser, visit, remember: form.has('remember') },
+        )
+        try {
+          await store.commit([...signedIn.writes, completeSignIn(signIn.id, signedIn.sessionId, true), ...outcome.writes])
+        } catch (error) {
+          // The same form was sent twice at once: the other one has signed in, and its answer sets the cookie.
+          if (error instanceof GuardFailed) return redirect(ctx, ctx.path)
+          throw error
+        }
+        cookies.set(ctx, signedIn.cookie, signedIn.maxAge)
+        redirect(ctx, signIn.reason.returnTo)
+      },
+    },
+  }
+}

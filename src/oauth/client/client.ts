@@ -1,0 +1,236 @@
+/** Clients: the only writer of `client` and `client_secret`, and their copy in memory. */
+import { changed } from '../../store/change.ts'
+import { type Write, write } from '../../store/commit.ts'
+import type { Store } from '../../store/database.ts'
+import { handSecret, hashSecret } from '../../store/secret.ts'
+import { seconds } from '../../store/single-use.ts'
+import { insertion, statement } from '../../store/statement.ts'
+import { newTextKey } from '../../store/text-key.ts'
+import { type ClientMetadata, isNative } from './client-metadata.ts'
+import { type Policy, policyOf, type ProfileName } from './profile.ts'
+
+export type ClientSecret = { id: string; hash: string; createdAt: number; expiresAt: number | null; lastUsedAt: number | null }
+
+/** A client as code sees it: worked out once, when it is loaded, and never changed. */
+export type Client = {
+  id: string
+  /** As registered, by its registered names. */
+  metadata: ClientMetadata
+  name: string
+  redirectUris: readonly string[]
+  postLogoutRedirectUris: readonly string[]
+  /** It has no way to authenticate. */
+  isPublic: boolean
+  isNative: boolean
+  isFirstParty: boolean
+  grantTypes: ReadonlySet<string>
+  /** The scopes it may have; undefined: every OpenID scope and no other. */
+  scope: ReadonlySet<string> | undefined
+  /** Origins that may read answers meant for it. */
+  origins: ReadonlySet<string>
+  policy: Policy
+  profile: ProfileName
+  secrets: readonly ClientSecret[]
+  disabledAt: number | null
+  createdAt: number
+  updatedAt: number
+}
+
+type Row = { id: string; metadata: string; profile: string; disabledAt: number | null; createdAt: number; updatedAt: number }
+
+const columns = {
+  id: 'id',
+  metadata: 'metadata',
+  profile: 'profile',
+  disabledAt: 'disabled_at',
+  createdAt: 'created_at',
+  updatedAt: 'updated_at',
+} as const
+
+const reading = statement<{ id: string }, Row>('client.read', (knex, { id }) => knex('client').select(columns).where({ id }))
+const readingSecrets = statement<{ id: string }, ClientSecret>('client_secret.read', (knex, { id }) =>
+  knex('client_secret')
+    .select({ id: 'id', hash: 'hash', createdAt: 'created_at', expiresAt: 'expires_at', lastUsedAt: 'last_used_at' })
+    .where({ client_id: id })
+    .orderBy('id'),
+)
+
+const originOf = (uri: string): string[] => (/^https?:/i.test(uri) ? [new URL(uri).origin] : [])
+
+const fromRow = (row: Row, secrets: ClientSecret[]): Client => {
+  const metadata = JSON.parse(row.metadata) as ClientMetadata
+  const isPublic = metadata.token_endpoint_auth_method === 'none'
+  const profile = row.profile as ProfileName
+  return Object.freeze({
+    id: row.id,
+    metadata,
+    name: metadata.client_name ?? row.id,
+    redirectUris: metadata.redirect_uris ?? [],
+    postLogoutRedirectUris: metadata.post_logout_redirect_uris ?? [],
+    isPublic,
+    isNative: isNative(metadata),
+    isFirstParty: metadata.first_party ?? false,
+    grantTypes: new Set(metadata.grant_types ?? ['authorization_code']),
+    scope: metadata.scope === undefined ? undefined : new Set(metadata.scope.split(' ')),
+    origins: new Set([...(metadata.redirect_uris ?? []).flatMap(originOf), ...(metadata.allowed_origins ?? [])]),
+    policy: policyOf(profile, metadata, isPublic),
+    profile,
+    secrets,
+    disabledAt: row.disabledAt,
+    createdAt: row.createdAt,
+    updatedAt: row.updatedAt,
+  })
+}
+
+/** Reads a client past the cache: for commands and pages that change it. */
+export const readClient = async (store: Store, id: string): Promise<Client | undefined> => {
+  const row = await store.one(reading, { id })
+  return row && fromRow(row, await store.all(readingSecrets, { id }))
+}
+
+export type ClientDirectory = {
+  /** The client, disabled ones included; from memory where it was read before. */
+  find: (id: string) => Promise<Client | undefined>
+  /** Forgets all: they are read again when asked for. */
+  forget: () => void
+}
+
+/** How many clients stay in memory. */
+const mostRemembered = 10_000
+
+/** The clients in memory. Reads that were under way when something changed are not remembered. */
+export const makeClientDirectory = (store: Store): ClientDirectory => {
+  const remembered = new Map<string, Client>()
+  let generation = 0
+  return {
+    find: async id => {
+      const found = remembered.get(id)
+      if (found) return found
+      const startedIn = generation
+      const client = await readClient(store, id)
+      if (client && startedIn === generation) {
+        if (remembered.size >= mostRemembered) remembered.clear()
+        remembered.set(id, client)
+      }
+      return client
+    },
+    forget: () => {
+      generation += 1
+      remembered.clear()
+    },
+  }
+}
+
+const inserting = insertion<{ id: string; metadata: string; profile: string; created_at: number; updated_at: number }>(
+  'client',
+  ['id', 'metadata', 'profile', 'created_at', 'updated_at'],
+)
+const insertingSecret = insertion<{ id: string; client_id: string; hash: string; created_at: number; expires_at: number | null }>(
+  'client_secret',
+  ['id', 'client_id', 'hash', 'created_at', 'expires_at'],
+)
+
+/** What is kept of metadata: the profile has a column, the rest is as registered. */
+const stored = (metadata: ClientMetadata): { metadata: string; profile: string } => {
+  const { profile = 'oauth21', ...rest } = metadata
+  return { metadata: JSON.stringify(rest), profile }
+}
+
+/**
+ * A secret of a client.
+ *
+ * @param brought a secret that the operator brings along; one is made where it is undefined
+ */
+export const newClientSecret = (clientId: string, now: Date, brought?: string): { secret: string; write: Write } => {
+  const id = newTextKey(now)
+  const secret = brought ?? handSecret('clientSecret', id).text
+  const row = { id, client_id: clientId, hash: hashSecret(secret), created_at: seconds(now), expires_at: null }
+  return { secret, write: write(insertingSecret, row) }
+}
+
+/** A client to be, and the writes that make it; refused when the id is taken. */
+export const newClient = (
+  metadata: ClientMetadata,
+  { id, now, secret }: { id?: string | undefined; now: Date; secret?: string | undefined },
+): { id: string; secret?: string; writes: Write[] } => {
+  const clientId = id ?? newTextKey(now)
+  const needsSecret = !['none', 'private_key_jwt'].includes(metadata.token_endpoint_auth_method ?? '')
+  const made = needsSecret ? newClientSecret(clientId, now, secret) : undefined
+  return {
+    id: clientId,
+    ...(made ? { secret: made.secret } : {}),
+    writes: [
+      write(inserting, { id: clientId, ...stored(metadata), created_at: seconds(now), updated_at: seconds(now) }),
+      ...(made ? [made.write] : []),
+      changed('client'),
+    ],
+  }
+}
+
+const updating = statement<{ id: string; metadata: string; profile: string; now: number }>(
+  'client.update',
+  (knex, { id, metadata, profile, now }) => knex('client').where({ id }).update({ metadata, profile, updated_at: now }),
+)
+const deleting = statement<{ id: string }>('client.delete', (knex, { id }) => knex('client').where({ id }).delete())
+const deletingSecrets = statement<{ id: string }>('client_secret.delete', (knex, { id }) =>
+  knex('client_secret').where({ client_id: id }).delete(),
+)
+const expiringSecrets = statement<{ client: string; at: number }>('client_secret.expire', (knex, { client, at }) =>
+  knex('client_secret')
+    .where({ client_id: client })
+    .andWhere(live => live.whereNull('expires_at').orWhere('expires_at', '>', at))
+    .update({ expires_at: at }),
+)
+const markingUsed = statement<{ id: string; now: number }>('client_secret.used', (knex, { id, now }) =>
+  knex('client_secret').where({ id }).update({ last_used_at: now }),
+)
+
+/** The writes that replace a client's metadata. */
+export const updateClient = (id: string, metadata: ClientMetadata, now: Date): Write[] => [
+  write(updating, { id, ...stored(metadata), now: seconds(now) }),
+  changed('client'),
+]
+
+/** The writes that add a secret and let the older ones end after `oldEndsIn` seconds. */
+export const rotateClientSecret = (id: string, now: Date, oldEndsIn: number): { secret: string; writes: Write[] } => {
+  const made = newClientSecret(id, now)
+  return {
+    secret: made.secret,
+    writes: [write(expiringSecrets, { client: id, at: seconds(now) + oldEndsIn }, 'any'), made.write, changed('client')],
+  }
+}
+
+/** The writes that delete a client. Its authorizations end with it: nothing is accepted of a client that is not there. */
+export const deleteClient = (id: string): Write[] => [
+  write(deleting, { id }),
+  write(deletingSecrets, { id }, 'any'),
+  changed('client'),
+]
+
+/** When a secret was last used, written at most once an hour. */
+export const markSecretUsed = (secret: ClientSecret, now: Date): Write[] =>
+  secret.lastUsedAt !== null && seconds(now) - secret.lastUsedAt < 3600
+    ? []
+    : [write(markingUsed, { id: secret.id, now: seconds(now) }, 'any')]
+
+/** Clients in order of their id, for lists. */
+export const listClients = async (
+  store: Store,
+  { search = '', after = '', limit = 1000 }: { search?: string; after?: string; limit?: number } = {},
+): Promise<Client[]> => {
+  const rows = await store.search<Row>(knex => {
+    const query = knex('client').select(columns).where('id', '>', after).orderBy('id').limit(limit)
+    const wanted = search.trim().toLowerCase()
+    // strpos and instr: % and _ are letters like others.
+    if (wanted !== '')
+      query.whereRaw(store.kind === 'sqlite' ? 'instr(lower(metadata || id), ?) > 0' : 'strpos(lower(metadata || id), ?) > 0', [wanted])
+    return query
+  })
+  return rows.map(row => fromRow(row, []))
+}
+
+/** The clients that registered this post-logout redirect URI; at most two, for one is all that may be trusted. */
+export const clientsWithPostLogoutUri = async (store: Store, uri: string): Promise<Client[]> => {
+  const found = await listClients(store, { search: JSON.stringify(uri), limit: 50 })
+  return found.filter(client => client.postLogoutRedirectUris.includes(uri)).slice(0, 2)
+}
