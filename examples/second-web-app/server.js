@@ -75,6 +75,7 @@ const routes = {
       sessions.set(id, { customer, endsAt: Date.now() + sessionLifetime })
       return { to: '/', cookies: [remember('session', id), forget('attempt')] }
     } catch (error) {
+      console.warn(`sign-in failed: ${error instanceof Error ? error.message : error}`)
       // A silent check that found nobody is an answer: say so, and never ask again by ourselves.
       if (attempt.silent) return { to: '/', cookies: [remember('notice', 'nobody', 60), forget('attempt')] }
       return { ...trouble('refused', error), cookies: [forget('attempt')] }

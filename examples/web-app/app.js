@@ -89,6 +89,7 @@ router.get('/callback', async ctx => {
     freshSession(ctx).signedIn = signedIn
     ctx.redirect('/')
   } catch (error) {
+    console.warn(`sign-in failed: ${messageOf(error)}`)
     if (!attempt.silent) return explain(ctx, { kind: 'refused', error })
     // The silent check found nobody. That is an answer, and asking again by itself would never end.
     session.notice = `Checked without asking: ${host(ISSUER)} cannot sign you in without showing you a page.`
@@ -172,6 +173,7 @@ app.use(async (ctx, next) => {
     'Referrer-Policy': 'same-origin',
     'X-Content-Type-Options': 'nosniff',
   })
+  ctx.cookies.secure = secure // TLS may end at a proxy; what counts is what the browser sees
   try {
     const origin = ctx.get('Origin')
     const isOwnForm = origin === '' || origin === new URL(baseUrl).origin
