@@ -28,8 +28,10 @@ export const openPostgres = async (url: string, options: { poolSize: number }): 
   const combine = commitWriter(compiled)
 
   const textOf = (statement: Statement<never, unknown>): string => {
-    let text = texts.get(statement)
-    if (text === undefined) texts.set(statement, (text = numberPlaceholders(compiled(statement).pieces)))
+    const known = texts.get(statement)
+    if (known !== undefined) return known
+    const text = numberPlaceholders(compiled(statement).pieces)
+    texts.set(statement, text)
     return text
   }
 
