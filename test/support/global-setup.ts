@@ -1,0 +1,52 @@
+/**
+ * Once a run: a real PostgreSQL, and a migrated template of each database with signing keys in it.
+ * When PostgreSQL cannot start the run fails: a suite that was green without it would prove half of what it says.
+ */
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import type { TestProject } from 'vitest/node'
+import type { DatabaseUrl } from '../../src/config.ts'
+import { makeFirstKeys } from '../../src/keys/key-ring.ts'
+import { makeSecretBox } from '../../src/keys/secret-box.ts'
+import { openDatabase } from '../../src/store/database.ts'
+import { migrate } from '../../src/store/migrate.ts'
+import { asAdmin, testMasterKey } from './databases.ts'
+import { type PostgresServer, startPostgres } from './postgres-server.ts'
+
+const template = 'lintel_template'
+
+const prepare = async (url: DatabaseUrl): Promise<void> => {
+  await migrate(url)
+  const store = await openDatabase(url, { poolSize: 1 })
+  try {
+    const box = makeSecretBox([Buffer.from(testMasterKey, 'base64')])
+    await makeFirstKeys(store, { algorithms: ['RS256', 'ES256'], rsaBits: 2048, box, now: () => new Date() })
+  } finally {
+    await store.close()
+  }
+}
+
+const preparePostgres = async ({ url }: PostgresServer): Promise<void> => {
+  await asAdmin(url, `create database ${template}`)
+  const own = new URL(url)
+  own.pathname = `/${template}`
+  await prepare({ kind: 'postgres', url: own.href })
+  // A template with a connection to it cannot be copied.
+  await asAdmin(url, `alter database ${template} with is_template true allow_connections false`)
+}
+
+export const setup = async (project: TestProject): Promise<() => Promise<void>> => {
+  const directory = mkdtempSync(join(tmpdir(), 'lintel-templates-'))
+  const sqliteTemplate = join(directory, 'template.db')
+  const [server] = await Promise.all([
+    startPostgres({ durable: false }),
+    prepare({ kind: 'sqlite', path: sqliteTemplate }),
+  ])
+  await preparePostgres(server)
+  project.provide('databases', { sqliteTemplate, postgresAdmin: server.url, postgresTemplate: template })
+  return async () => {
+    rmSync(directory, { recursive: true, force: true })
+    await server.stop()
+  }
+}
