@@ -28,8 +28,12 @@ const wanted = chosen(options.only?.split(','), [...scenarios.map(({ name }) => 
 const targetNames = chosen(options.targets.split(','), ['floor', 'lintel', 'peer'] as const).filter(isThere)
 
 pinSelf()
+for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(130))
 const life: Result['life'] = {}
-if (wanted.includes('life')) for (const name of targetNames) life[name] = await measureLife(name)
+if (wanted.includes('life')) {
+  for (const name of targetNames)
+    await measureLife(name).then(measured => (life[name] = measured), leaveOut(name))
+}
 const rows = await measureScenarios(scenarios.filter(({ name }) => wanted.includes(name)))
 const storm =
   wanted.includes('storm') && targetNames.includes('lintel') ? await measureWholeMachine() : undefined
@@ -52,7 +56,9 @@ async function measureScenarios(scenarios: Scenario[]): Promise<Row[]> {
   if (scenarios.length === 0) return []
   const running: Target[] = []
   try {
-    for (const name of targetNames) running.push(await start(name))
+    for (const name of targetNames) {
+      await start(name).then(target => running.push(target), leaveOut(name))
+    }
     const rows: Row[] = []
     for (const scenario of scenarios)
       rows.push(
@@ -131,6 +137,10 @@ async function measureWholeMachine(): Promise<Storm> {
   } finally {
     await target.stop()
   }
+}
+
+function leaveOut(name: TargetName) {
+  return (error: Error) => say(`${name} is left out: ${error.message}`)
 }
 
 function isThere(name: TargetName) {

@@ -101,7 +101,7 @@ function fetching(pathOf: (target: Target) => string) {
 }
 
 async function authorizing(target: Target): Promise<Prepared> {
-  const browsers = await signedInBrowsers(target, 'ES256')
+  const browsers = await signedInBrowsers(target)
   const path = authorizePath(target, 'ES256')
   return {
     flow: async (connection, worker) => {
@@ -111,7 +111,7 @@ async function authorizing(target: Target): Promise<Prepared> {
 }
 
 async function codeFlow(target: Target, alg: Alg): Promise<Prepared> {
-  const browsers = await signedInBrowsers(target, alg)
+  const browsers = await signedInBrowsers(target)
   const path = authorizePath(target, alg)
   return {
     flow: async (connection, worker) => {
@@ -123,7 +123,7 @@ async function codeFlow(target: Target, alg: Alg): Promise<Prepared> {
 
 async function refreshing(target: Target, alg: Alg): Promise<Prepared> {
   const held = await Promise.all(
-    (await signedInBrowsers(target, alg)).map(cookie => firstTokens(target, alg, cookie)),
+    (await signedInBrowsers(target)).map(cookie => firstTokens(target, alg, cookie)),
   )
   const authentication = basic(target, alg)
   return {
@@ -160,7 +160,7 @@ async function askedAbout(connection: Connection, target: Target, token: string)
 /** First use: every token is new to the server. Next uses: 64 tokens over and over. */
 async function presenting(target: Target, present: Present, use: 'first' | 'next'): Promise<Prepared> {
   const held = await Promise.all(
-    (await signedInBrowsers(target, 'ES256')).map(cookie => firstTokens(target, 'ES256', cookie)),
+    (await signedInBrowsers(target)).map(cookie => firstTokens(target, 'ES256', cookie)),
   )
   const amount = use === 'first' ? 2_000 : 64
   let tokens: string[] = []
@@ -195,14 +195,23 @@ async function passwordSignIn(target: Target): Promise<Prepared> {
   }
 }
 
-/** The Cookie headers of as many browsers as there are connections, all signed in. */
-async function signedInBrowsers(target: Target, alg: Alg) {
-  const path = authorizePath(target, alg)
+/** The Cookie headers of as many browsers as there are connections, all signed in: once for all scenarios of a target. */
+function signedInBrowsers(target: Target) {
+  const known = signedIn.get(target) ?? signInBrowsers(target)
+  signedIn.set(target, known)
+  return known
+}
+
+const signedIn = new WeakMap<Target, Promise<string[]>>()
+
+async function signInBrowsers(target: Target) {
+  const { issuer, person } = target
+  const path = authorizePath(target, 'ES256')
   const headers: string[] = []
   const connection = new Connection(target.port)
   for (let browser = 0; browser < connections; browser++) {
     const jar = new BrowserJar()
-    await signIn(connection, jar, { path, issuer: target.issuer, person: target.person })
+    await signIn(connection, jar, { path, issuer, person })
     headers.push(jar.header(target.endpoints.authorize))
   }
   connection.close()

@@ -38,6 +38,7 @@ export async function signIn(
   let answer = await connection.get(at, jar.header(at))
   for (let step = 0; step < 12; step++) {
     jar.keep(answer)
+    if (answer.status >= 400) break
     const location = header(answer, 'location')
     if (location) {
       if (new URL(location, issuer).origin !== new URL(issuer).origin) return codeIn(location)
@@ -51,7 +52,7 @@ export async function signIn(
       answer = await connection.post(at, form.body, headers + jar.header(at))
     }
   }
-  throw new Error(`more than 12 steps from ${path}`)
+  throw new Error(`no code after ${at}: ${answer.status} ${answer.body.slice(0, 300)}`)
 }
 
 export function codeIn(location: string | undefined) {
@@ -64,26 +65,30 @@ function pathOf(url: URL) {
   return url.pathname + url.search
 }
 
-/** The form with a user name or a password to type, filled in; hidden inputs keep their values. */
+/** The form with a user name or a password to type, filled in and sent by its first button; hidden inputs keep their values. */
 function findForm(html: string, person: Person) {
+  const typed: Record<string, string> = { username: person.username, password: person.password }
   for (const [, attributes = '', content = ''] of html.matchAll(/<form\b([^>]*)>(.*?)<\/form>/gis)) {
-    const inputs = [...content.matchAll(/<input\b[^>]*>/gi)].map(([tag]) => ({
-      type: attribute(tag, 'type'),
-      name: attribute(tag, 'name'),
-      value: attribute(tag, 'value'),
-    }))
-    const typed: Record<string, string> = { username: person.username, password: person.password }
+    const inputs = [...content.matchAll(/<input\b[^>]*>/gi)].map(([tag]) => describe(tag))
     if (!inputs.some(({ name, type }) => name in typed && type !== 'hidden')) continue
-    const fields = inputs.filter(({ name, type }) => name !== '' && (type === 'hidden' || name in typed))
-    const body = new URLSearchParams(
-      fields.map(({ name, type, value }): [string, string] => [
-        name,
-        type === 'hidden' ? value : (typed[name] ?? value),
-      ]),
-    )
+    const [button] = [...content.matchAll(/<button\b[^>]*>/gi)].map(([tag]) => describe(tag)).filter(isSubmit)
+    const body = new URLSearchParams()
+    for (const { name, type, value } of inputs) {
+      if (type === 'hidden') body.append(name, value)
+      else if (typed[name] !== undefined) body.append(name, typed[name])
+    }
+    if (button?.name) body.append(button.name, button.value)
     return { action: attribute(attributes, 'action'), body: body.toString() }
   }
   return undefined
+}
+
+function describe(tag: string) {
+  return { type: attribute(tag, 'type'), name: attribute(tag, 'name'), value: attribute(tag, 'value') }
+}
+
+function isSubmit({ type }: { type: string }) {
+  return type === '' || type === 'submit'
 }
 
 function attribute(tag: string, name: string) {

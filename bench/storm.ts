@@ -40,7 +40,10 @@ export async function measureStorm(target: Target, milliseconds: number): Promis
     // A sign-in that would wait too long is refused with 503, which is what keeps the others alive: counted, not an error.
     await signIns.flow(connection, worker).then(
       () => done++,
-      () => refused++,
+      () => {
+        refused++
+        return pause(100)
+      },
     )
     return true
   })

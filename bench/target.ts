@@ -39,14 +39,15 @@ const here = fileURLToPath(new URL('.', import.meta.url))
 const root = join(here, '..')
 const hasTaskset = spawnSync('taskset', ['--version']).status === 0
 
+const cores = availableParallelism()
+
 /** Servers on the first core, the load generator on the last, so that neither waits for the other. */
 export function pinSelf() {
-  if (hasTaskset && availableParallelism() > 1)
-    spawnSync('taskset', ['-a', '-cp', String(availableParallelism() - 1), String(process.pid)])
+  if (hasTaskset && cores > 1) spawnSync('taskset', ['-a', '-cp', String(cores - 1), String(process.pid)])
 }
 
 export function missing(name: TargetName): string | undefined {
-  if (name === 'lintel' && !existsSync(join(root, 'bin/lintel.js'))) return 'bin/lintel.js is not there'
+  if (name === 'lintel' && !existsSync(join(root, 'dist'))) return 'it is not built'
   if (name === 'peer' && !existsSync(join(here, 'peer/node_modules/oidc-provider'))) return installPeer()
   return undefined
 }
@@ -65,13 +66,16 @@ export async function start(name: TargetName, { pinned = true } = {}): Promise<T
   const directory = mkdtempSync(join(tmpdir(), `lintel-bench-${name}-`))
   const port = await freePort()
   const site = await sites[name](port, directory)
-  const child = await run(site.command, {
+  const child = run(site.command, {
     pinned,
     environment: site.environment,
     log: join(directory, 'output.log'),
   })
   const began = performance.now()
+  const kill = () => child.kill('SIGKILL')
+  process.once('exit', kill)
   const stop = async () => {
+    process.off('exit', kill)
     await end(child)
     rmSync(directory, { recursive: true, force: true })
   }
@@ -198,15 +202,13 @@ function metadata(alg: Alg) {
   }
 }
 
-async function run(
+function run(
   command: string[],
   { pinned, environment, log }: { pinned: boolean; environment: Record<string, string>; log: string },
 ) {
   const output = openSync(log, 'a')
-  const [program = '', ...args] =
-    pinned && hasTaskset
-      ? ['taskset', '-c', '0', process.execPath, ...command]
-      : [process.execPath, ...command]
+  const on = pinned ? '0' : `0-${cores - 1}`
+  const [program = '', ...args] = [...(hasTaskset ? ['taskset', '-c', on] : []), process.execPath, ...command]
   return spawn(program, args, {
     cwd: root,
     env: { ...process.env, NODE_ENV: 'production', ...environment },
