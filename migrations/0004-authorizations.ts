@@ -11,6 +11,7 @@ export const up = async (knex: Knex): Promise<void> => {
     table.text('address').notNullable()
     table.text('consented_session_id')
     table.bigInteger('expires_at').notNullable()
+    table.bigInteger('used_at')
     table.index(['address', 'expires_at'])
   })
   await knex.schema.createTable('authorization', table => {

@@ -53,6 +53,8 @@ export type AccountChooserView = Form & {
 }
 
 export type LogoutView = Form & {
+  /** The request, to come back with the answer. */
+  fields: [name: string, value: string][]
   user?: { username: string } | undefined
   asker?: Asker | undefined
   returnName?: string | undefined

@@ -3,7 +3,7 @@ import type { Context } from 'koa'
 import { redirect } from '../http/redirect.ts'
 import type { Route } from '../http/route.ts'
 import type { Services } from '../services.ts'
-import { activateSession, formTokenFor, presentBrowser, readOwnForm } from './browser.ts'
+import { formTokenFor, presentBrowser, readOwnForm, turnBrowser } from './browser.ts'
 import { isAlive, sessionsOfBrowser } from './session.ts'
 import { completeSignIn, openSignIn } from './sign-in.ts'
 
@@ -13,7 +13,7 @@ const idIn = (ctx: Context): string => ctx.path.slice(ctx.path.lastIndexOf('/') 
 
 /** The route of the page. */
 export const accountChooserRoute = (services: Needs, basePath: string): Route => {
-  const { store, now, page } = services
+  const { store, cookies, now, page } = services
   const aliveAt = async (browserId: string) => (await sessionsOfBrowser(store, browserId)).filter(one => isAlive(one, now()))
   return {
     path: '/accounts/:id',
@@ -44,7 +44,9 @@ export const accountChooserRoute = (services: Needs, basePath: string): Route =>
         const account = form.get('account')
         const chosen = (await aliveAt(browser.id)).find(session => session.id === account)
         if (!chosen) return redirect(ctx, `${basePath}/sign-in/${signIn.id}`)
-        await store.commit([activateSession(browser.id, chosen.id), completeSignIn(signIn.id, chosen.id, false)])
+        const turned = turnBrowser(browser, chosen.id)
+        await store.commit([turned.write, completeSignIn(signIn.id, chosen.id, false)])
+        cookies.set(ctx, turned.cookie)
         redirect(ctx, signIn.reason.returnTo)
       },
     },

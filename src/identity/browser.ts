@@ -35,10 +35,6 @@ const turning = statement<{ id: string; old: string; hash: string; session: stri
   (knex, { id, old, hash, session }) =>
     knex('browser').where({ id, secret_hash: old }).update({ secret_hash: hash, active_session_id: session }),
 )
-const choosing = statement<{ id: string; session: string }>('browser.choose', (knex, { id, session }) =>
-  knex('browser').where({ id }).update({ active_session_id: session }),
-)
-
 /** What the cookie claims; nothing is known yet about whether it is right. */
 export const presentedCookie = ({ cookies }: Pick<Services, 'cookies'>, ctx: Context): PresentedSecret | undefined => {
   const text = cookies.read(ctx)
@@ -66,8 +62,8 @@ export const newBrowser = (now: Date, activeSessionId: string | null = null): { 
 }
 
 /**
- * A new secret for the cookie, at every sign-in, elevation and sign-out: a cookie planted before is worth nothing
- * after. The write is a guard: refused when the secret was changed meanwhile.
+ * A new secret for the cookie, at every sign-in, elevation, change of account and sign-out: a cookie planted before is
+ * worth nothing after, and a form made for one person is stale for the next. The write is a guard: refused when the secret was changed meanwhile.
  */
 export const turnBrowser = (browser: Browser, activeSessionId: string | null): { cookie: string; write: Write } => {
   const { text, hash } = handSecret('browser', browser.id)
@@ -76,10 +72,6 @@ export const turnBrowser = (browser: Browser, activeSessionId: string | null): {
     write: write(turning, { id: browser.id, old: browser.secretHash, hash, session: activeSessionId }),
   }
 }
-
-/** The write that makes another of its sessions the active one. */
-export const activateSession = (browserId: string, sessionId: string): Write =>
-  write(choosing, { id: browserId, session: sessionId })
 
 /** The token of a form on the page at `path` (with the issuer's path in front). */
 export const formTokenFor = (browser: Browser, path: string): string => formToken(browser, path)
@@ -90,18 +82,30 @@ const staleForm = (continueAt: string): Refusal =>
     wayBack: { answer: () => ({ location: continueAt }) },
   })
 
+/** Reads a form of ours, when it came from our own page in this browser: `checkOwnForm` says what may be thrown. */
+export const readOwnForm = async (
+  services: FormNeeds,
+  ctx: Context,
+  continueAt?: string,
+): Promise<{ form: Params; browser: Browser }> => {
+  const form = await readFormBody(ctx)
+  return { form, browser: await checkOwnForm(services, ctx, form, continueAt) }
+}
+
+type FormNeeds = Pick<Services, 'store' | 'cookies' | 'audit' | 'issuer'>
+
 /**
- * Reads a form of ours, when it came from our own page in this browser.
+ * Checks that a form came from our own page in this browser.
  *
  * @param continueAt where a form that is only stale leads; the page itself by default
  * @throws Refusal `csrf` 403, audited
  */
-export const readOwnForm = async (
-  services: Pick<Services, 'store' | 'cookies' | 'audit' | 'issuer'>,
+export const checkOwnForm = async (
+  services: FormNeeds,
   ctx: Context,
+  form: Params,
   continueAt: string = ctx.path,
-): Promise<{ form: Params; browser: Browser }> => {
-  const form = await readFormBody(ctx)
+): Promise<Browser> => {
   const refuse = async (reason: string, description: string): Promise<never> => {
     await services.audit.record({ event: 'csrf.rejected', visit: visitOf(ctx), reason })
     throw new Refusal('csrf', description, 403, { reason })
@@ -112,5 +116,5 @@ export const readOwnForm = async (
   const verdict = judgeFormToken(form.get('form_token'), browser, ctx.path)
   if (verdict === 'stale') throw staleForm(continueAt)
   if (verdict === 'foreign') return refuse('form_token', 'the form does not belong to this browser')
-  return { form, browser }
+  return browser
 }

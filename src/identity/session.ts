@@ -11,6 +11,7 @@ export type Session = {
   id: string
   browserId: string
   userId: string
+  sub: string
   username: string
   authTime: number
   amr: string[]
@@ -31,6 +32,7 @@ export const sessionColumns = {
   id: 'session.id',
   browserId: 'session.browser_id',
   userId: 'session.user_id',
+  sub: 'user.sub',
   username: 'user.username',
   authTime: 'session.auth_time',
   amr: 'session.amr',

@@ -8,7 +8,8 @@ import { setTimeout as wait } from 'node:timers/promises'
 import knexFactory, { type Knex } from 'knex'
 import type { DatabaseUrl } from '../config.ts'
 import { StoreUnavailable } from './commit.ts'
-import { openSqliteHandle } from './sqlite.ts'
+import { sqlState } from './postgres-pool.ts'
+import { isBusy, isFailure, openSqliteHandle } from './sqlite-handle.ts'
 
 type Migration = { name: string; up: (knex: Knex) => Promise<void> }
 
@@ -27,6 +28,12 @@ export const loadMigrations = async (): Promise<Migration[]> => {
   )
 }
 
+/** How long a process waits for another that migrates, or for a transaction that is in the way. */
+const lockPatience = 120_000
+
+/** Any number that nobody else is likely to lock. */
+const advisoryLock = 7_236_548
+
 const connect = (url: DatabaseUrl): Knex => {
   if (url.kind === 'postgres')
     return knexFactory({ client: 'pg', connection: url.url, pool: { min: 0, max: 1 } })
@@ -40,25 +47,78 @@ const connect = (url: DatabaseUrl): Knex => {
   })
 }
 
-/** Holds the lock that lets one process migrate while the others wait; ends with the transaction. */
-const lock = async (url: DatabaseUrl, connection: Knex): Promise<void> => {
-  if (url.kind === 'postgres') {
-    await connection.raw('begin')
-    await connection.raw("set local lock_timeout = '120s'")
-    await connection.raw('select pg_advisory_xact_lock(7236548)')
-    return
-  }
-  await connection.raw('PRAGMA busy_timeout = 0')
-  await connection.raw('PRAGMA synchronous = FULL')
-  for (let tries = 0; ; tries++) {
+/**
+ * Runs `work` in a transaction that holds the lock which lets one process migrate while the others wait.
+ * Tried again when the lock, or a table's, was not to be had; nothing of `work` has happened then.
+ */
+const underLock = async <T>(
+  url: DatabaseUrl,
+  connection: Knex,
+  work: (transaction: Knex) => Promise<T>,
+): Promise<T> => {
+  const lock = url.kind === 'postgres' ? lockPostgres : lockSqlite
+  const until = performance.now() + lockPatience
+  if (url.kind === 'sqlite') await prepareSqlite(connection)
+  for (;;) {
     try {
-      await connection.raw('BEGIN IMMEDIATE')
-      return
-    } catch (cause) {
-      if (tries > 1200 || !String(cause).includes('locked')) throw cause
+      return await connection.transaction(async transaction => {
+        await lock(transaction)
+        return await work(transaction)
+      })
+    } catch (error) {
+      if (!isLocked(error) || performance.now() > until) throw error
       await wait(100)
     }
   }
+}
+
+/**
+ * A table that is altered is locked against everybody, and everybody waits behind whoever waits for it (a
+ * backup may read for hours): so the wait is short, and tried again.
+ */
+const lockPostgres = async (transaction: Knex): Promise<void> => {
+  await transaction.raw(`set local lock_timeout = ${lockPatience}`)
+  await transaction.raw('set local statement_timeout = 0')
+  await transaction.raw(`select pg_advisory_xact_lock(${advisoryLock})`)
+  await transaction.raw('set local lock_timeout = 3000')
+}
+
+/** Foreign keys are looked at in the end: a table that is made anew would delete what refers to it. */
+const prepareSqlite = async (connection: Knex): Promise<void> => {
+  await connection.raw('PRAGMA busy_timeout = 0')
+  await connection.raw('PRAGMA synchronous = FULL')
+  await connection.raw('PRAGMA foreign_keys = OFF')
+}
+
+/** The first statement is one that writes: a transaction that has read before may not write any more. */
+const lockSqlite = async (transaction: Knex): Promise<void> => {
+  await transaction.raw('PRAGMA user_version = 0')
+}
+
+const isLocked = (error: unknown): boolean => isBusy(error) || /^(55P03|40P01)$/.test(sqlState(error))
+
+/**
+ * Text compares by its bytes, as in SQLite, whatever the locale the database was made with: listings come in
+ * the same order, and no new version of the system's collation rules makes an index of names wrong.
+ */
+const compareByBytes = async (transaction: Knex): Promise<void> => {
+  const { rows } = (await transaction.raw(`
+    select format('alter table %I %s', c.relname,
+      string_agg(format('alter column %I type text collate "C"', a.attname), ', ')) as change
+    from pg_attribute a join pg_class c on c.oid = a.attrelid
+    where c.relnamespace = current_schema()::regnamespace and c.relkind = 'r' and a.attnum > 0
+      and not a.attisdropped and a.atttypid = 'text'::regtype and a.attcollation <> 'pg_catalog."C"'::regcollation
+    group by c.relname`)) as { rows: { change: string }[] }
+  for (const { change } of rows) await transaction.raw(change)
+}
+
+const checkForeignKeys = async (transaction: Knex): Promise<void> => {
+  const broken = (await transaction.raw('PRAGMA foreign_key_check')) as { table: string; parent: string }[]
+  const [first] = broken
+  if (first)
+    throw new Error(
+      `${broken.length} row(s) of ${first.table} refer to rows of ${first.parent} that are not there`,
+    )
 }
 
 const doneNames = async (connection: Knex): Promise<Set<string>> => {
@@ -87,19 +147,21 @@ export const migrate = async (url: DatabaseUrl): Promise<string[]> => {
   const connection = connect(url)
   try {
     if ((await pendingOn(connection, known)).length === 0) return []
-    await lock(url, connection)
-    const pending = await pendingOn(connection, known)
-    if (pending.length > 0 && !(await connection.schema.hasTable('migration')))
-      await connection.schema.createTable('migration', table => {
-        table.text('name').primary()
-        table.bigInteger('ran_at').notNullable()
-      })
-    for (const { name, up } of pending) {
-      await up(connection)
-      await connection('migration').insert({ name, ran_at: Math.floor(Date.now() / 1000) })
-    }
-    await connection.raw('commit')
-    return pending.map(migration => migration.name)
+    return await underLock(url, connection, async transaction => {
+      const pending = await pendingOn(transaction, known)
+      if (pending.length === 0) return []
+      if (!(await transaction.schema.hasTable('migration')))
+        await transaction.schema.createTable('migration', table => {
+          table.text('name').primary()
+          table.bigInteger('ran_at').notNullable()
+        })
+      for (const { name, up } of pending) {
+        await up(transaction)
+        await transaction('migration').insert({ name, ran_at: Math.floor(Date.now() / 1000) })
+      }
+      await (url.kind === 'postgres' ? compareByBytes(transaction) : checkForeignKeys(transaction))
+      return pending.map(migration => migration.name)
+    })
   } catch (cause) {
     throw isUnreachable(cause)
       ? new StoreUnavailable(`cannot migrate: ${(cause as Error).message}`, { cause })
@@ -127,8 +189,14 @@ export const migrationStatus = async (url: DatabaseUrl): Promise<{ name: string;
   }
 }
 
-const isUnreachable = (error: unknown): boolean =>
-  error instanceof Error &&
-  /ECONNREFUSED|ENOTFOUND|ETIMEDOUT|SQLITE_|timeout acquiring/i.test(
-    `${error.message} ${'code' in error ? error.code : ''}`,
+/** The database's trouble: no connection to be had (no SQLSTATE), or one that is refused or ends. */
+const isUnreachable = (error: unknown): boolean => {
+  if (isFailure(error) || /^(08|28|3D|53|57P|55P03)/.test(sqlState(error))) return true
+  const codes = [error, ...(error instanceof AggregateError ? error.errors : [])].map(one =>
+    String(Object(one).code),
   )
+  return (
+    codes.some(code => /^E[A-Z_]{4,}$/.test(code)) ||
+    /timeout acquiring|Connection terminated/i.test(String(error))
+  )
+}

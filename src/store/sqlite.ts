@@ -2,40 +2,36 @@
  * SQLite: one handle a process, WAL, `synchronous=FULL`. Commits that arrive in the same turn of the event
  * loop share one transaction, a savepoint each, and so one sync of the disk.
  */
-import { mkdirSync } from 'node:fs'
-import { dirname } from 'node:path'
-import { setTimeout as wait } from 'node:timers/promises'
-import Sqlite from 'better-sqlite3'
+import { setImmediate as nextTurn, setTimeout as wait } from 'node:timers/promises'
+import type Sqlite from 'better-sqlite3'
 import knexFactory from 'knex'
 import { GuardFailed, StoreUnavailable, type Write } from './commit.ts'
 import type { Store } from './database.ts'
+import { isBusy, isConstraint, isFailure, openSqliteHandle } from './sqlite-handle.ts'
 import { type ColumnValue, type Compiled, compiler, type Statement, type Values } from './statement.ts'
 
-/** How long a commit waits for another process's write lock before it is answered 503. */
+/** How long a read or commit waits for another process's lock before it is answered 503. */
 const lockPatience = 10_000
 
-/** Opens (and makes, with its directory) the file, with the settings that durability rests on. */
-export const openSqliteHandle = (path: string): Sqlite.Database => {
-  try {
-    if (path !== ':memory:') mkdirSync(dirname(path), { recursive: true, mode: 0o700 })
-    const handle = new Sqlite(path, { timeout: 0 })
-    handle.pragma('busy_timeout = 50')
-    handle.pragma('journal_mode = WAL')
-    handle.pragma('synchronous = FULL')
-    handle.pragma('foreign_keys = ON')
-    handle.pragma('busy_timeout = 0')
-    return handle
-  } catch (cause) {
-    throw new StoreUnavailable(`cannot open ${path}: ${cause instanceof Error ? cause.message : cause}`, {
-      cause,
-    })
-  }
-}
+/** Between two tries for a lock: short at first, and never so long that a lock given up goes unseen. */
+const longestPause = 25
+
+/** So many commits share a transaction at most: the event loop is not held up by a crowd. */
+const largestGroup = 100
 
 type Prepared = { run: Sqlite.Statement; bind: Compiled['bind'] }
-type Waiting = { writes: readonly Write[]; resolve: () => void; reject: (reason: unknown) => void }
+type Waiting = {
+  writes: readonly Write[]
+  until: number
+  resolve: () => void
+  reject: (reason: unknown) => void
+}
 
-/** Opens SQLite as a store. */
+/**
+ * Opens SQLite as a store.
+ *
+ * @throws StoreUnavailable when the file cannot be opened
+ */
 export const openSqlite = (path: string): Store => {
   const handle = openSqliteHandle(path)
   const knex = knexFactory({ client: 'better-sqlite3', useNullAsDefault: true })
@@ -49,32 +45,44 @@ export const openSqlite = (path: string): Store => {
   const undo = handle.prepare('ROLLBACK TO one')
   let waiting: Waiting[] = []
   let flushing: Promise<void> | undefined
+  let closed = false
 
   const prepare = (statement: Statement<never, unknown>): Prepared => {
-    let found = prepared.get(statement)
-    if (!found) {
-      const { pieces, bind } = compiled(statement)
-      found = { run: handle.prepare(pieces.join('?')), bind }
-      prepared.set(statement, found)
-    }
-    return found
+    const known = prepared.get(statement)
+    if (known) return known
+    const { pieces, bind } = compiled(statement)
+    const made = { run: handle.prepare(pieces.join('?')), bind }
+    prepared.set(statement, made)
+    return made
   }
 
-  const read = <R>(statement: Statement<never, R>, values: Values, how: 'get' | 'all'): unknown => {
-    const { run, bind } = prepare(statement)
-    try {
-      return run[how](...bind(values))
-    } catch (cause) {
-      throw isFailure(cause) ? new StoreUnavailable('the database cannot be read', { cause }) : cause
+  const refuseClosed = (): void => {
+    if (closed) throw new StoreUnavailable('the database is closed', { cause: undefined })
+  }
+
+  /** A read waits only while another process recovers the file or holds all of it, as some backups do. */
+  const read = async <T>(run: () => T): Promise<T> => {
+    const until = performance.now() + lockPatience
+    for (let pause = 1; ; pause = Math.min(pause * 2, longestPause)) {
+      refuseClosed()
+      try {
+        return run()
+      } catch (cause) {
+        if (!isFailure(cause)) throw cause
+        if (!isBusy(cause) || performance.now() > until)
+          throw new StoreUnavailable('the database cannot be read', { cause })
+      }
+      await wait(pause)
     }
   }
 
   const runWrites = (writes: readonly Write[]): void => {
     for (const one of writes) {
       const { run, bind } = prepare(one.statement)
+      const values = bind(one.values)
       let changes: number
       try {
-        changes = run.run(...bind(one.values)).changes
+        changes = run.run(...values).changes
       } catch (cause) {
         throw isConstraint(cause) ? new GuardFailed(one, { cause }) : cause
       }
@@ -83,7 +91,7 @@ export const openSqlite = (path: string): Store => {
   }
 
   /** One transaction for all; after it every member knows how it ended. */
-  const runGroup = (group: Waiting[]): void => {
+  const runGroup = (group: readonly Waiting[]): void => {
     const ends: (() => void)[] = []
     begin.run()
     try {
@@ -109,61 +117,74 @@ export const openSqlite = (path: string): Store => {
     for (const finish of ends) finish()
   }
 
+  /** Those whose patience is over are told; the others wait on. */
+  const waitOn = (group: readonly Waiting[], cause: unknown): void => {
+    const now = performance.now()
+    for (const one of group)
+      if (now > one.until)
+        one.reject(new StoreUnavailable('the database is locked by another process', { cause }))
+    waiting = [...group.filter(one => now <= one.until), ...waiting]
+  }
+
   const flush = async (): Promise<void> => {
-    const patientUntil = performance.now() + lockPatience
-    for (let pause = 1; waiting.length > 0; ) {
-      const group = waiting
-      waiting = []
+    let pause = 1
+    while (waiting.length > 0) {
+      const group = waiting.splice(0, largestGroup)
       try {
         runGroup(group)
         pause = 1
+        if (waiting.length > 0) await nextTurn()
       } catch (cause) {
-        if (isBusy(cause) && performance.now() < patientUntil) {
-          waiting = [...group, ...waiting]
-          pause = Math.min(pause * 2, 50)
+        if (isBusy(cause)) {
+          waitOn(group, cause)
           await wait(pause)
-          continue
-        }
-        for (const { reject } of group)
-          reject(new StoreUnavailable('the database cannot be written', { cause }))
+          pause = Math.min(pause * 2, longestPause)
+        } else
+          for (const { reject } of group)
+            reject(new StoreUnavailable('the database cannot be written', { cause }))
       }
     }
   }
 
   const schedule = (): void => {
-    flushing ??= new Promise<void>(resolve => setImmediate(resolve)).then(flush).finally(() => {
-      flushing = undefined
-      if (waiting.length > 0) schedule()
-    })
+    flushing ??= nextTurn()
+      .then(flush)
+      .finally(() => {
+        flushing = undefined
+        if (waiting.length > 0) schedule()
+      })
   }
 
   return {
     kind: 'sqlite',
-    one: async <V extends Values, R>(statement: Statement<V, R>, values: V) =>
-      read(statement, values, 'get') as R | undefined,
-    all: async <V extends Values, R>(statement: Statement<V, R>, values: V) =>
-      read(statement, values, 'all') as R[],
+    one: <V extends Values, R>(statement: Statement<V, R>, values: V) =>
+      read(() => {
+        const { run, bind } = prepare(statement)
+        return run.get(...bind(values)) as R | undefined
+      }),
+    all: <V extends Values, R>(statement: Statement<V, R>, values: V) =>
+      read(() => {
+        const { run, bind } = prepare(statement)
+        return run.all(...bind(values)) as R[]
+      }),
     commit: writes =>
       new Promise((resolve, reject) => {
-        waiting.push({ writes, resolve, reject })
+        refuseClosed()
+        if (writes.length === 0) return resolve()
+        waiting.push({ writes, until: performance.now() + lockPatience, resolve, reject })
         schedule()
       }),
-    search: async <R>(build: Parameters<Store['search']>[0]) => {
-      const { sql, bindings } = build(knex).toSQL().toNative()
-      const run = handle.prepare(sql)
-      if (!run.readonly) throw new Error('a search only reads')
-      return run.all(...(bindings as ColumnValue[])) as R[]
-    },
+    search: <R>(build: Parameters<Store['search']>[0]) =>
+      read(() => {
+        const { sql, bindings } = build(knex).toSQL().toNative()
+        const run = handle.prepare(sql)
+        if (!run.readonly) throw new Error('a search only reads')
+        return run.all(...(bindings as ColumnValue[])) as R[]
+      }),
     close: async () => {
+      closed = true
       while (flushing) await flushing
       handle.close()
     },
   }
 }
-
-const sqliteCode = (error: unknown): string => (error instanceof Sqlite.SqliteError ? error.code : '')
-const isBusy = (error: unknown): boolean => /^SQLITE_(BUSY|LOCKED)/.test(sqliteCode(error))
-const isConstraint = (error: unknown): boolean =>
-  /^SQLITE_CONSTRAINT_(UNIQUE|PRIMARYKEY|FOREIGNKEY)/.test(sqliteCode(error))
-const isFailure = (error: unknown): boolean =>
-  /^SQLITE_(BUSY|LOCKED|FULL|IOERR|READONLY|CANTOPEN|CORRUPT|NOTADB|NOMEM|PROTOCOL)/.test(sqliteCode(error))

@@ -1,5 +1,6 @@
 /** Statements: written once with knex, compiled once a database, run as the driver's prepared statements. */
 import type { Knex } from 'knex'
+import { Refusal } from '../http/refusal.ts'
 import { cutAtPlaceholders } from './sql-text.ts'
 
 /** What a column can hold, the same in both databases; booleans are 0 and 1, times integer seconds. */
@@ -63,9 +64,28 @@ export const compile = <V extends Values>(knex: Knex, { name, build }: Statement
       if (slot.name === undefined) return slot.constant
       const value = values[slot.name]
       if (value === undefined) throw new Error(`statement ${name}: no value for ${slot.name}`)
-      return value
+      return typeof value === 'string' ? cleanText(value) : cleanNumber(name, value)
     })
   return { pieces, bind }
+}
+
+/**
+ * Both databases answer alike: PostgreSQL refuses a NUL, which SQLite would take, and turns half a surrogate
+ * pair into U+FFFD, which SQLite would store as it is and not find again.
+ *
+ * @throws Refusal, for such a text came from outside
+ */
+const cleanText = (text: string): string => {
+  if (!/[\0\p{Cs}]/u.test(text)) return text
+  if (text.includes('\0')) throw new Refusal('invalid_request', 'a text holds a NUL character')
+  return Buffer.from(text).toString()
+}
+
+/** SQLite would store a fraction where PostgreSQL refuses it, and round what is above 2^53. */
+const cleanNumber = (name: string, value: number | Buffer | null): number | Buffer | null => {
+  if (typeof value === 'number' && !Number.isSafeInteger(value))
+    throw new RangeError(`statement ${name}: ${value} is no integer`)
+  return value
 }
 
 /**

@@ -1,0 +1,61 @@
+/** Periodic work: one row a job. Jobs that must run in one process at a time run under the lease. */
+import { agedOutSessions, cleanSessions, endSessions } from './identity/session.ts'
+import { cleanSignIns } from './identity/sign-in.ts'
+import { cleanCodes } from './oauth/authorize/code.ts'
+import { cleanTransactions } from './oauth/authorize/transaction.ts'
+import { cleanAuthorizations } from './oauth/grant/authorization.ts'
+import { cleanSessionClients } from './oauth/grant/session-clients.ts'
+import type { Services } from './services.ts'
+import { GuardFailed } from './store/commit.ts'
+import { keyAt, seconds } from './store/single-use.ts'
+import { cleanThrottles } from './throttle/throttle.ts'
+
+export type Job = {
+  name: string
+  /** Seconds between two runs. */
+  every: number
+  /** In every process, or in the one that holds the lease. */
+  where: 'every-process' | 'one-process'
+  run: (services: Services) => Promise<void>
+}
+
+/** How many rows one write may delete: small enough to hold nobody up. */
+const batch = 500
+
+/** Ended sessions are kept so long: a browser that somebody signed in at counts as known. */
+const sessionMemory = 90 * 86_400_000
+
+/** Apps are told of sessions that ended by age, and of idle ones if they ask for it. */
+const endAgedSessions = async (services: Services): Promise<void> => {
+  const { store, now } = services
+  const aged = await agedOutSessions(store, now(), 100)
+  for (const session of aged) {
+    const reason = session.expiresAt <= seconds(now()) ? 'expired' : 'idle'
+    try {
+      await store.commit(await endSessions(services, [session], reason))
+    } catch (error) {
+      // It was ended, or used again, meanwhile.
+      if (!(error instanceof GuardFailed)) throw error
+    }
+  }
+  if (aged.length > 0) services.wakeOutbox()
+}
+
+const cleanUp = async ({ store, now }: Services): Promise<void> => {
+  const at = now()
+  const longAgo = new Date(at.getTime() - sessionMemory)
+  await store.commit([
+    cleanCodes(at, batch),
+    cleanTransactions(at, batch),
+    cleanSignIns(at, batch),
+    cleanAuthorizations(at, batch),
+    cleanThrottles(at, batch),
+    cleanSessions(longAgo, batch),
+    cleanSessionClients(keyAt(longAgo), batch),
+  ])
+}
+
+export const jobs: readonly Job[] = [
+  { name: 'end-sessions', every: 15, where: 'one-process', run: endAgedSessions },
+  { name: 'clean-up', every: 10, where: 'one-process', run: cleanUp },
+]

@@ -1,0 +1,260 @@
+/** Reads the configuration, opens the database, builds the services, listens, stops cleanly. */
+import { randomBytes } from 'node:crypto'
+import { chmodSync, readFileSync, rmSync } from 'node:fs'
+import http from 'node:http'
+import https from 'node:https'
+import type { AddressInfo } from 'node:net'
+import { setTimeout as wait } from 'node:timers/promises'
+import { fileURLToPath } from 'node:url'
+import { newSetUpLink } from './admin/set-up-page.ts'
+import { makeApp } from './app.ts'
+import { addressList, type Config } from './config.ts'
+import { type Assets, loadAssets } from './http/assets.ts'
+import { cookieJar } from './http/cookies.ts'
+import { loadCatalogues } from './http/locale.ts'
+import { makeOutbound, type OutboundFetch } from './http/outbound.ts'
+import { makePage } from './http/page.ts'
+import { makePasswordHasher } from './identity/password.ts'
+import { jobs } from './jobs.ts'
+import { makeFirstKeys, openKeyRing } from './keys/key-ring.ts'
+import { readMasterKeys } from './keys/master-key.ts'
+import { makeSecretBox, type SecretBox } from './keys/secret-box.ts'
+import { makeClientDirectory } from './oauth/client/client.ts'
+import { openResourceDirectory } from './oauth/client/resource-server.ts'
+import { deliverLogoutNotice, sessionEndedWrites } from './oauth/logout/back-channel.ts'
+import { makeAudit } from './observe/audit.ts'
+import type { Readiness } from './observe/health.ts'
+import { type Log, makeLog } from './observe/log.ts'
+import { makeMetrics } from './observe/metrics.ts'
+import { makeRoutes } from './routes.ts'
+import type { Services } from './services.ts'
+import { changeWatcher } from './store/change.ts'
+import { openDatabase, type Store } from './store/database.ts'
+import { giveLease, takeLease } from './store/lease.ts'
+import { migrate } from './store/migrate.ts'
+import { makeDelivery } from './store/outbox.ts'
+
+/** What a test or a command brings along in place of the real thing. */
+export type Overrides = { now?: () => Date; log?: Log; fetch?: OutboundFetch; wrapStore?: (store: Store) => Store }
+
+/** Everything that a server or a command works with. */
+export type Opened = {
+  services: Services
+  box: SecretBox
+  assets: Assets
+  /** Reads what other processes changed; call it once a second. */
+  refresh: () => Promise<void>
+  /** Delivers what waits in the outbox. */
+  deliver: () => Promise<void>
+  close: () => Promise<void>
+}
+
+const packageRoot = (): string => {
+  // src/main.ts, or dist/src/main.js.
+  const here = fileURLToPath(new URL('.', import.meta.url))
+  return here.replace(/[\\/](dist[\\/])?src[\\/]$/, '')
+}
+
+/**
+ * Opens the database (migrating it first), the keys and all services of one issuer.
+ *
+ * @throws ConfigError, StoreUnavailable, KeyRingError: each says what to do
+ */
+export const openServices = async (config: Config, overrides: Overrides = {}): Promise<Opened> => {
+  const now = overrides.now ?? (() => new Date())
+  const log = overrides.log ?? makeLog(config.log.level)
+  const box = makeSecretBox(readMasterKeys(config))
+  await migrate(config.database.url)
+  const opened = await openDatabase(config.database.url, { poolSize: config.database.poolSize })
+  const store = overrides.wrapStore?.(opened) ?? opened
+  try {
+    await makeFirstKeys(store, { algorithms: config.keys.algorithms, rsaBits: config.tokens.rsaBits, box, now })
+    const keys = await openKeyRing(store, box)
+    const clients = makeClientDirectory(store)
+    const resources = await openResourceDirectory(store)
+    const metrics = makeMetrics()
+    const root = packageRoot()
+    const assets = loadAssets(`${root}/public`, config.basePath)
+    const catalogues = loadCatalogues(`${root}/locales`)
+    const delivery: { wake: () => void } = { wake: () => undefined }
+    const services: Services = {
+      issuer: config.issuer,
+      store,
+      keys,
+      clients,
+      resources,
+      now,
+      log,
+      metrics,
+      audit: makeAudit(store, now),
+      fetch: overrides.fetch ?? outboundOf(config),
+      page: makePage({ viewsDir: `${root}/views`, catalogues, assets, basePath: config.basePath }),
+      cookies: cookieJar(config.issuer),
+      passwords: makePasswordHasher(config.passwords, seconds => metrics.observe('lintel_password_wait_seconds', seconds)),
+      sessionEnded: sessionEndedWrites({ store, clients, now }),
+      wakeOutbox: () => delivery.wake(),
+    }
+    const outbox = makeDelivery({ store, now, log, metrics, deliver: new Map([['logout', deliverLogoutNotice(services)]]) })
+    delivery.wake = outbox.wake
+    const refresh = changeWatcher(store, {
+      client: async () => {
+        clients.forget()
+        await resources.reload()
+      },
+      key: keys.reload,
+      denylist: async () => undefined,
+    })
+    await refresh()
+    return { services, box, assets, refresh, deliver: outbox.run, close: () => store.close() }
+  } catch (error) {
+    await store.close()
+    throw error
+  }
+}
+
+const outboundOf = (config: Config): OutboundFetch =>
+  makeOutbound({
+    loopbackIssuer: config.loopback,
+    allow: addressList(config.outbound.allow),
+    ports: config.outbound.ports,
+    caFile: config.outbound.ca,
+  })
+
+export type Running = {
+  services: Services
+  /** Where it listens. */
+  address: string
+  /** Reads the TLS certificate again; keeps the old one when the new one is bad. */
+  reload: () => void
+  /** Stops: not ready, then no new connections, then what is in flight ends, then the database closes. */
+  stop: () => Promise<void>
+}
+
+/** Starts a server. It answers when this resolves. */
+export const start = async (config: Config, overrides: Overrides = {}): Promise<Running> => {
+  const opened = await openServices(config, overrides)
+  const { services } = opened
+  const readiness: Readiness = { draining: false, warnings: new Set() }
+  const app = makeApp(services, config, makeRoutes(services, config, opened.assets, readiness), readiness)
+  const server = makeServer(config, app.callback())
+  await listen(server, config.listen)
+  const stopJobs = runJobs(opened, services)
+  const link = await newSetUpLink(services)
+  if (link !== undefined) process.stderr.write(`Set up the first administrator (good for 24 hours): ${link}\n`)
+  services.log.info('server.started', { issuer: config.issuer, listen: addressText(server), database: services.store.kind })
+  return {
+    services,
+    address: addressText(server),
+    reload: () => reloadTls(server, config, services),
+    stop: async () => {
+      readiness.draining = true
+      await wait(config.shutdown.drainDelay * 1000)
+      await closeServer(server, config.shutdown.timeout * 1000)
+      await stopJobs()
+      await opened.close()
+      services.log.info('server.stopped')
+      services.log.flush()
+    },
+  }
+}
+
+const limits = { headersTimeout: 10_000, requestTimeout: 30_000, connectionsCheckingInterval: 5_000, keepAliveTimeout: 65_000, maxHeaderSize: 16 * 1024 }
+
+const readTls = ({ tls }: Config): { cert: Buffer; key: Buffer } | undefined =>
+  tls.cert === undefined || tls.key === undefined
+    ? undefined
+    : { cert: readFileSync(tls.cert), key: readFileSync(tls.key) }
+
+const makeServer = (config: Config, answer: http.RequestListener): http.Server | https.Server => {
+  const tls = readTls(config)
+  const server = tls ? https.createServer({ ...limits, ...tls, minVersion: 'TLSv1.2' }, answer) : http.createServer(limits, answer)
+  server.maxConnections = 10_000
+  return server
+}
+
+const reloadTls = (server: http.Server | https.Server, config: Config, { log }: Services): void => {
+  if (!('setSecureContext' in server)) return
+  try {
+    server.setSecureContext({ ...readTls(config), minVersion: 'TLSv1.2' })
+    log.info('tls.reloaded')
+  } catch (error) {
+    log.error('tls.reload_failed', { cause: error instanceof Error ? error : String(error) })
+  }
+}
+
+const listen = (server: http.Server, where: Config['listen']): Promise<void> =>
+  new Promise((resolve, reject) => {
+    server.once('error', reject)
+    if (!('path' in where)) return server.listen(where.port, where.host, resolve)
+    rmSync(where.path, { force: true })
+    server.listen(where.path, () => {
+      chmodSync(where.path, 0o660)
+      resolve()
+    })
+  })
+
+const addressText = (server: http.Server): string => {
+  const address = server.address() as AddressInfo | string | null
+  if (address === null || typeof address === 'string') return `unix:${address ?? ''}`
+  return address.family === 'IPv6' ? `[${address.address}]:${address.port}` : `${address.address}:${address.port}`
+}
+
+/** Lets what is in flight finish; whatever has not by then is cut off. */
+const closeServer = async (server: http.Server, timeout: number): Promise<void> => {
+  const closed = new Promise<void>(resolve => server.close(() => resolve()))
+  server.closeIdleConnections()
+  // A kept-alive connection becomes idle only when its last answer is out.
+  const sweep = setInterval(() => server.closeIdleConnections(), 50)
+  const cut = setTimeout(() => server.closeAllConnections(), timeout)
+  await closed
+  clearInterval(sweep)
+  clearTimeout(cut)
+}
+
+const leaseName = 'jobs'
+const leaseTtl = 15
+
+/** Runs the jobs until it is told to stop; every second it looks what is due. */
+const runJobs = (opened: Opened, services: Services): (() => Promise<void>) => {
+  const holder = randomBytes(8).toString('hex')
+  const lastRuns = new Map<string, number>()
+  let stopped = false
+  let ticking: Promise<void> = Promise.resolve()
+
+  const attempt = async (name: string, run: () => Promise<unknown>): Promise<void> => {
+    try {
+      await run()
+    } catch (error) {
+      services.log.warn('job.failed', { job: name, cause: error instanceof Error ? error : String(error) })
+    }
+  }
+  const tick = async (): Promise<void> => {
+    await attempt('refresh', opened.refresh)
+    await attempt('outbox', opened.deliver)
+    const due = jobs.filter(job => services.now().getTime() - (lastRuns.get(job.name) ?? 0) >= job.every * 1000)
+    if (due.length === 0) return
+    let leads = false
+    await attempt('lease', async () => {
+      leads = await takeLease(services.store, leaseName, holder, services.now(), leaseTtl)
+    })
+    for (const job of due) {
+      if (job.where === 'one-process' && !leads) continue
+      lastRuns.set(job.name, services.now().getTime())
+      await attempt(job.name, () => job.run(services))
+    }
+  }
+  const loop = (): void => {
+    if (stopped) return
+    ticking = tick()
+    void ticking.then(() => {
+      if (!stopped) timer = setTimeout(loop, 1000)
+    })
+  }
+  let timer = setTimeout(loop, 1000)
+  return async () => {
+    stopped = true
+    clearTimeout(timer)
+    await ticking
+    await attempt('lease', () => giveLease(services.store, leaseName, holder))
+  }
+}

@@ -1,0 +1,173 @@
+/** What one run of a flow allowed. Codes and tokens refer to it; revoking it ends them all. */
+import { type Write, write } from '../../store/commit.ts'
+import type { Store } from '../../store/database.ts'
+import { seconds } from '../../store/single-use.ts'
+import { insertion, statement } from '../../store/statement.ts'
+import { newTextKey } from '../../store/text-key.ts'
+
+/** How somebody had signed in when it was allowed. */
+export type SignedIn = { sessionId: string; authTime: number; amr: string[]; acr: string }
+
+export type NewAuthorization = {
+  userId: string
+  clientId: string
+  scope: readonly string[]
+  resources: readonly string[]
+  /** It outlives the session (`offline_access`). */
+  offline: boolean
+  signedIn: SignedIn
+  /** Seconds that anything it gives can live. */
+  ttl: number
+}
+
+type Columns = {
+  id: string
+  user_id: string
+  client_id: string
+  session_id: string
+  scope: string
+  resources: string
+  details: string
+  offline: number
+  auth_time: number
+  amr: string
+  acr: string
+  expires_at: number
+}
+
+const inserting = insertion<Columns>('authorization', [
+  'id',
+  'user_id',
+  'client_id',
+  'session_id',
+  'scope',
+  'resources',
+  'details',
+  'offline',
+  'auth_time',
+  'amr',
+  'acr',
+  'expires_at',
+])
+
+/** An authorization to be, and the write that makes it. */
+export const newAuthorization = (one: NewAuthorization, now: Date): { id: string; write: Write } => {
+  const id = newTextKey(now)
+  return {
+    id,
+    write: write(inserting, {
+      id,
+      user_id: one.userId,
+      client_id: one.clientId,
+      session_id: one.signedIn.sessionId,
+      scope: one.scope.join(' '),
+      resources: JSON.stringify(one.resources),
+      details: '{}',
+      offline: one.offline ? 1 : 0,
+      auth_time: one.signedIn.authTime,
+      amr: JSON.stringify(one.signedIn.amr),
+      acr: one.signedIn.acr,
+      expires_at: seconds(now) + one.ttl,
+    }),
+  }
+}
+
+const revoking = statement<{ id: string; now: number; reason: string }>('authorization.revoke', (knex, { id, now, reason }) =>
+  knex('authorization').where({ id }).whereNull('revoked_at').update({ revoked_at: now, revoke_reason: reason }),
+)
+
+/** The write that ends an authorization and all it gave. It may have ended already. */
+export const revokeAuthorization = (id: string, reason: string, now: Date): Write =>
+  write(revoking, { id, now: seconds(now), reason }, 'any')
+
+/** The columns that tell whether an authorization stands, for joins; `standingColumns` of the tables it hangs on. */
+export const standingColumns = {
+  authorizationId: 'authorization.id',
+  clientId: 'authorization.client_id',
+  userId: 'authorization.user_id',
+  sessionId: 'authorization.session_id',
+  scope: 'authorization.scope',
+  resources: 'authorization.resources',
+  offline: 'authorization.offline',
+  authTime: 'authorization.auth_time',
+  amr: 'authorization.amr',
+  acr: 'authorization.acr',
+  revokedAt: 'authorization.revoked_at',
+  userDisabledAt: 'user.disabled_at',
+  userEndedBefore: 'user.ended_before',
+  sessionEndedAt: 'session.ended_at',
+  sessionExpiresAt: 'session.expires_at',
+  consentEndedBefore: 'consent.ended_before',
+  sub: 'user.sub',
+  username: 'user.username',
+  email: 'user.email',
+  emailVerified: 'user.email_verified',
+  name: 'user.name',
+  claims: 'user.claims',
+  userUpdatedAt: 'user.updated_at',
+} as const
+
+/** An authorization with all that it hangs on, as one joined read gives it. */
+export type Standing = {
+  authorizationId: string
+  clientId: string
+  userId: string | null
+  sessionId: string | null
+  scope: string
+  resources: string
+  offline: number
+  authTime: number
+  amr: string
+  acr: string
+  revokedAt: number | null
+  userDisabledAt: number | null
+  userEndedBefore: string | null
+  sessionEndedAt: number | null
+  sessionExpiresAt: number | null
+  consentEndedBefore: string | null
+  sub: string | null
+  username: string
+  email: string | null
+  emailVerified: number
+  name: string | null
+  claims: string
+  userUpdatedAt: number
+}
+
+/**
+ * Why an authorization no longer stands, or undefined. Ended sessions, disabled users and withdrawn consents are
+ * looked at when it is read, so that ending them is one write and is honoured at once.
+ */
+export const fallenReason = (one: Standing, now: Date): string | undefined => {
+  if (one.revokedAt !== null) return 'authorization_revoked'
+  if (one.sub === null) return 'user_deleted'
+  if (one.userDisabledAt !== null) return 'user_disabled'
+  if (one.authorizationId < (one.userEndedBefore ?? '')) return 'access_ended'
+  if (one.authorizationId < (one.consentEndedBefore ?? '')) return 'consent_withdrawn'
+  if (one.offline === 1) return undefined
+  if (one.sessionExpiresAt === null || one.sessionEndedAt !== null) return 'session_ended'
+  return one.sessionExpiresAt <= seconds(now) ? 'session_expired' : undefined
+}
+
+const cleaning = statement<{ now: number; limit: number }>('authorization.clean', (knex, { now, limit }) =>
+  knex('authorization')
+    .whereIn('id', knex('authorization').select('id').where('expires_at', '<', now).limit(knex.raw('?', [limit]) as unknown as number))
+    .delete(),
+)
+
+/** Deletes authorizations of which nothing can live any more, at most `limit`. */
+export const cleanAuthorizations = (now: Date, limit: number): Write => write(cleaning, { now: seconds(now), limit }, 'any')
+
+const standing = statement<{ id: string }, Standing>('authorization.standing', (knex, { id }) =>
+  knex('authorization')
+    .leftJoin('user', 'user.id', 'authorization.user_id')
+    .leftJoin('session', 'session.id', 'authorization.session_id')
+    .leftJoin('consent', consent =>
+      consent.on('consent.user_id', 'authorization.user_id').andOn('consent.client_id', 'authorization.client_id'),
+    )
+    .select(standingColumns)
+    .where({ 'authorization.id': id }),
+)
+
+/** An authorization with all that it hangs on. */
+export const findStanding = (store: Store, id: string): Promise<Standing | undefined> => store.one(standing, { id })

@@ -1,0 +1,74 @@
+/** Back-channel logout (OIDC Back-Channel Logout 1.0): every app that a session was used for is told when it ends. */
+import { OutboundBlocked } from '../../http/outbound.ts'
+import { type EndReason, findSession, type SessionEnded } from '../../identity/session.ts'
+import type { Services } from '../../services.ts'
+import { enqueue } from '../../store/outbox.ts'
+import type { Client } from '../client/client.ts'
+import { clientsOfSession } from '../grant/session-clients.ts'
+import { issueLogoutToken } from '../tokens/logout-token.ts'
+
+type Notice = { client_id: string; sub: string; sid: string }
+
+/** Bytes of an answer that nobody reads. */
+const answerLimit = 64 * 1024
+
+/** An app may be busy for an hour without needing us: of idleness only those are told that ask for it. */
+const wantsToKnow = (client: Client | undefined, reason: EndReason): client is Client =>
+  client?.metadata.backchannel_logout_uri !== undefined &&
+  (reason !== 'idle' || client.metadata.backchannel_logout_on_idle === true)
+
+/** The notices of ended sessions, for the commit that ends them. */
+export const sessionEndedWrites =
+  ({ store, clients, now }: Pick<Services, 'store' | 'clients' | 'now'>): SessionEnded =>
+  async (sessions, reason) => {
+    const notices = await Promise.all(
+      sessions.map(async ({ id, userId }) => {
+        const session = await findSession(store, id)
+        const used = await clientsOfSession(store, id)
+        const found = await Promise.all(used.map(({ clientId }) => clients.find(clientId)))
+        return found
+          .filter(client => wantsToKnow(client, reason))
+          .map(client =>
+            enqueue({
+              kind: 'logout',
+              clientId: client.id,
+              userId,
+              payload: { client_id: client.id, sub: session?.sub ?? '', sid: id } satisfies Notice,
+              now: now(),
+            }),
+          )
+      }),
+    )
+    return notices.flat()
+  }
+
+/**
+ * Delivers one notice.
+ *
+ * @throws when it was not taken; the outbox tries again and shows why
+ */
+export const deliverLogoutNotice =
+  (services: Pick<Services, 'issuer' | 'keys' | 'now' | 'clients' | 'fetch' | 'audit'>) =>
+  async (payload: Record<string, unknown>): Promise<void> => {
+    const { client_id, sub, sid } = payload as Notice
+    const client = await services.clients.find(client_id)
+    const uri = client?.metadata.backchannel_logout_uri
+    // The client was deleted, or wants no notices any more: there is nobody to tell.
+    if (!client || uri === undefined) return
+    const token = await issueLogoutToken(services, client, { sub, sid })
+    try {
+      const answer = await services.fetch({
+        url: uri,
+        method: 'POST',
+        trust: 'operator',
+        headers: { 'Content-Type': 'application/x-www-form-urlencoded' },
+        body: new URLSearchParams({ logout_token: token }).toString(),
+        limit: answerLimit,
+      })
+      if (answer.status !== 200 && answer.status !== 204) throw new Error(`the app answered ${answer.status}`)
+    } catch (error) {
+      if (error instanceof OutboundBlocked)
+        await services.audit.record({ event: 'outbound.blocked', clientId: client.id, reason: 'backchannel_logout_uri', detail: { why: error.message } })
+      throw error
+    }
+  }

@@ -1,0 +1,137 @@
+/** GET and POST /logout (OIDC RP-Initiated Logout): ends a session, tells the apps, goes back. */
+import type { Context } from 'koa'
+import { readFormBody } from '../../http/body.ts'
+import { Params } from '../../http/params.ts'
+import { redirect } from '../../http/redirect.ts'
+import type { Route } from '../../http/route.ts'
+import { visitOf } from '../../http/visit.ts'
+import { type Browser, checkOwnForm, formTokenFor, presentBrowser, presentedCookie, turnBrowser } from '../../identity/browser.ts'
+import { endSessions, findSession, isAlive, type Session, sessionsOfBrowser } from '../../identity/session.ts'
+import type { Services } from '../../services.ts'
+import { GuardFailed } from '../../store/commit.ts'
+import { askerOf } from '../authorize/asker.ts'
+import { clientsOfSession } from '../grant/session-clients.ts'
+import type { IdTokenHint } from '../tokens/id-token.ts'
+import { type LogoutRequest, readLogoutRequest } from './logout-request.ts'
+
+type Needs = Pick<
+  Services,
+  'issuer' | 'keys' | 'clients' | 'store' | 'now' | 'audit' | 'page' | 'cookies' | 'sessionEnded' | 'wakeOutbox'
+>
+
+const isAbout = (hint: IdTokenHint, session: Session): boolean =>
+  session.sub === hint.sub && (hint.sid === undefined || hint.sid === session.id)
+
+/** The route. */
+export const logoutRoute = (services: Needs): Route => {
+  const { store, now, page, cookies } = services
+
+  const aliveAt = async (browser: Browser | undefined): Promise<Session[]> =>
+    browser ? (await sessionsOfBrowser(store, browser.id)).filter(session => isAlive(session, now())) : []
+
+  /** Ends a session; the browser it belongs to, where it asks itself, gets a new secret. */
+  const end = async (ctx: Context, session: Session, browser: Browser | undefined): Promise<void> => {
+    const stays = browser?.activeSessionId === session.id ? null : (browser?.activeSessionId ?? null)
+    const turned = browser ? turnBrowser(browser, stays) : undefined
+    try {
+      await store.commit([
+        ...(await endSessions(services, [session], 'signed_out', visitOf(ctx))),
+        ...(turned ? [turned.write] : []),
+      ])
+    } catch (error) {
+      // Somebody else ended it at the same moment: it has ended, which is what was asked for.
+      if (error instanceof GuardFailed) return
+      throw error
+    }
+    if (turned) cookies.set(ctx, turned.cookie)
+    services.wakeOutbox()
+  }
+
+  const finish = async (ctx: Context, request: LogoutRequest, ended: Session | undefined): Promise<void> => {
+    if (request.returnTo !== undefined) return redirect(ctx, request.returnTo)
+    const used = ended ? await clientsOfSession(store, ended.id) : []
+    const found = await Promise.all(used.map(({ clientId }) => services.clients.find(clientId)))
+    const apps = found.flatMap(client =>
+      client
+        ? [{ name: client.name, told: client.metadata.backchannel_logout_uri === undefined ? ('not-needed' as const) : ('telling' as const) }]
+        : [],
+    )
+    page(ctx, 'signed-out', { apps }, { locale: request.locale })
+  }
+
+  const ask = (ctx: Context, request: LogoutRequest, browser: Browser, session: Session): void =>
+    page(
+      ctx,
+      'logout',
+      {
+        action: ctx.path,
+        formToken: formTokenFor(browser, ctx.path),
+        fields: request.fields,
+        user: { username: session.username },
+        asker: request.client ? askerOf(request.client) : undefined,
+        returnName: request.returnTo === undefined ? undefined : request.client?.name,
+      },
+      { locale: request.locale },
+    )
+
+  const begin = async (ctx: Context, params: Params): Promise<void> => {
+    const request = await readLogoutRequest(services, params)
+    const { hint } = request
+    // A logout posted by another site carries no cookie (Lax): a genuine hint names the session that is meant.
+    if (hint?.sid !== undefined && ctx.method === 'POST' && presentedCookie(services, ctx) === undefined) {
+      const session = await findSession(store, hint.sid)
+      if (session && isAbout(hint, session) && isAlive(session, now())) await end(ctx, session, undefined)
+      return finish(ctx, request, session)
+    }
+    const browser = await presentBrowser(services, ctx)
+    const alive = await aliveAt(browser)
+    const meant = hint && alive.find(session => isAbout(hint, session))
+    if (meant) {
+      await end(ctx, meant, browser)
+      return finish(ctx, request, meant)
+    }
+    const active = alive.find(session => session.id === browser?.activeSessionId) ?? alive[0]
+    // Nobody is signed in, or (by the hint) not the one who is meant any more: there is nothing to ask.
+    if (!browser || !active) return finish(ctx, request, undefined)
+    ask(ctx, request, browser, active)
+  }
+
+  const decide = async (ctx: Context, form: Params): Promise<void> => {
+    const browser = await checkOwnForm(services, ctx, form)
+    const request = await readLogoutRequest(services, form)
+    const alive = await aliveAt(browser)
+    const active = alive.find(session => session.id === browser.activeSessionId) ?? alive[0]
+    const decision = form.get('decision')
+    if (decision === 'no') {
+      const returnTo = request.client?.metadata.client_uri
+      return page(
+        ctx,
+        'signed-out',
+        {
+          apps: [],
+          stillSignedIn: true,
+          returnTo: request.client && returnTo !== undefined ? { url: returnTo, name: request.client.name } : undefined,
+        },
+        { locale: request.locale },
+      )
+    }
+    if (decision !== 'yes' && active) return ask(ctx, request, browser, active)
+    if (active) await end(ctx, active, browser)
+    await finish(ctx, request, active)
+  }
+
+  return {
+    path: '/logout',
+    kind: 'page',
+    formMayLeave: true,
+    discovery: 'end_session_endpoint',
+    handlers: {
+      GET: ctx => begin(ctx, Params.parse(ctx.querystring)),
+      POST: async ctx => {
+        const form = await readFormBody(ctx)
+        // An app's own post has no decision in it; our form is checked to be ours.
+        await (form.has('decision') || form.has('form_token') ? decide(ctx, form) : begin(ctx, form))
+      },
+    },
+  }
+}

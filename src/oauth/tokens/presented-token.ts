@@ -1,0 +1,93 @@
+/** An access token that somebody presents: is it ours, alive, and what does it allow. */
+import { createHash } from 'node:crypto'
+import { type Claims, verifyJwt } from '../../keys/jwt.ts'
+import type { Services } from '../../services.ts'
+import { seconds } from '../../store/single-use.ts'
+import { statement } from '../../store/statement.ts'
+import { fallenReason, type Standing, standingColumns } from '../grant/authorization.ts'
+
+export type PresentedToken = {
+  claims: Claims
+  jti: string
+  clientId: string
+  scope: string[]
+  audience: string[]
+  expiresAt: number
+  /** What it belongs to; undefined for a client's own token. */
+  standing: Standing | undefined
+}
+
+/** Verified tokens in memory, so that no signature is verified twice; bounded, emptied when keys change. */
+const mostRemembered = 10_000
+
+export type TokenReader = (token: string) => Promise<PresentedToken | undefined>
+
+const standingOf = statement<{ id: string; jti: string }, Standing & { deniedJti: string | null }>(
+  'presented-token.standing',
+  (knex, { id, jti }) =>
+    knex('authorization')
+      .leftJoin('user', 'user.id', 'authorization.user_id')
+      .leftJoin('session', 'session.id', 'authorization.session_id')
+      .leftJoin('consent', consent =>
+        consent.on('consent.user_id', 'authorization.user_id').andOn('consent.client_id', 'authorization.client_id'),
+      )
+      .leftJoin('revoked_access_token', denied => denied.on('revoked_access_token.jti', knex.raw('?', [jti])))
+      .select(standingColumns)
+      .select({ deniedJti: 'revoked_access_token.jti' })
+      .where({ 'authorization.id': id }),
+)
+const denied = statement<{ jti: string }, { jti: string }>('presented-token.denied', (knex, { jti }) =>
+  knex('revoked_access_token').select('jti').where({ jti }),
+)
+
+type Needs = Pick<Services, 'issuer' | 'keys' | 'store' | 'now' | 'clients' | 'resources'>
+
+/**
+ * Makes the reader of presented access tokens. Signature and type are remembered; expiry, denylist, authorization,
+ * user, session and client are looked at every time.
+ */
+export const makeTokenReader = ({ issuer, keys, store, now, clients, resources }: Needs): TokenReader => {
+  let verified = new Map<string, Claims>()
+  let generation = -1
+  const verify = (token: string): Claims | undefined => {
+    if (generation !== keys.generation() || verified.size > mostRemembered) {
+      verified = new Map()
+      generation = keys.generation()
+    }
+    const digest = createHash('sha256').update(token).digest('base64url')
+    const known = verified.get(digest)
+    if (known) return known
+    const claims = verifyJwt(token, 'at+jwt', keys.verifier) ?? verifyPlainTyped(token)
+    if (claims) verified.set(digest, claims)
+    return claims
+  }
+  /** Resources may ask for `typ: JWT`; such a token still has what only an access token has. */
+  const verifyPlainTyped = (token: string): Claims | undefined => {
+    if (!resources.all().some(resource => resource.tokenTyp === 'JWT')) return undefined
+    const claims = verifyJwt(token, 'JWT', keys.verifier)
+    return claims && typeof claims['client_id'] === 'string' && typeof claims['scope'] === 'string' ? claims : undefined
+  }
+  return async token => {
+    const claims = verify(token)
+    if (!claims || claims['iss'] !== issuer) return undefined
+    const { exp, jti, client_id: clientId, scope, aud } = claims
+    if (typeof exp !== 'number' || typeof jti !== 'string' || typeof clientId !== 'string' || typeof scope !== 'string') return undefined
+    if (exp <= seconds(now())) return undefined
+    const client = await clients.find(clientId)
+    if (!client || client.disabledAt !== null) return undefined
+    const authorizationId = jti.slice(0, jti.indexOf('.'))
+    const ofClientAlone = authorizationId === '-'
+    const standing = ofClientAlone ? undefined : await store.one(standingOf, { id: authorizationId, jti })
+    if (ofClientAlone ? (await store.one(denied, { jti })) !== undefined : !standing || standing.deniedJti !== null) return undefined
+    if (standing && fallenReason(standing, now()) !== undefined) return undefined
+    return {
+      claims,
+      jti,
+      clientId,
+      scope: scope === '' ? [] : scope.split(' '),
+      audience: Array.isArray(aud) ? aud.map(String) : [String(aud)],
+      expiresAt: exp,
+      standing,
+    }
+  }
+}

@@ -1,0 +1,56 @@
+/** GET /livez and /readyz: does the process run, and can it serve. */
+import type { Route } from '../http/route.ts'
+import { temporarilyUnavailable } from '../http/refusal.ts'
+import { isLoopbackHost } from '../config.ts'
+import type { Services } from '../services.ts'
+import { readVersions } from '../store/change.ts'
+
+export type Readiness = {
+  /** Set on SIGTERM: nothing new should come. */
+  draining: boolean
+  /** Mistakes of the set-up that do not stop it, for operators. */
+  warnings: Set<string>
+}
+
+const checks = async ({ store }: Pick<Services, 'store'>, readiness: Readiness): Promise<Record<string, string>> => {
+  const failures: Record<string, string> = {}
+  if (readiness.draining) failures['shutdown'] = 'the server is shutting down'
+  try {
+    await readVersions(store)
+  } catch (error) {
+    failures['database'] = error instanceof Error ? error.message : String(error)
+  }
+  return failures
+}
+
+/** The two routes. `?verbose` tells what is wrong, to whoever asks from this machine. */
+export const healthRoutes = (services: Pick<Services, 'store'>, readiness: Readiness): Route[] => [
+  {
+    path: '/livez',
+    kind: 'endpoint',
+    handlers: {
+      GET: ctx => {
+        ctx.body = { status: 'ok' }
+      },
+    },
+  },
+  {
+    path: '/readyz',
+    kind: 'endpoint',
+    handlers: {
+      GET: async ctx => {
+        const failures = await checks(services, readiness)
+        const isReady = Object.keys(failures).length === 0
+        const verbose = new URLSearchParams(ctx.querystring).has('verbose') && isLocal(ctx.req.socket.remoteAddress)
+        if (!isReady && !verbose) throw temporarilyUnavailable('not ready')
+        ctx.status = isReady ? 200 : 503
+        ctx.body = verbose
+          ? { status: isReady ? 'ok' : 'failed', failures, warnings: [...readiness.warnings] }
+          : { status: 'ok' }
+      },
+    },
+  },
+]
+
+const isLocal = (address: string | undefined): boolean =>
+  address === undefined || isLoopbackHost(address.replace(/^::ffff:/, ''))

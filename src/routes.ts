@@ -1,0 +1,40 @@
+/** URL → handler → discovery name. Everything that this server answers stands here. */
+import { homeRoute } from './account/home-page.ts'
+import { setUpRoute } from './admin/set-up-page.ts'
+import type { Config } from './config.ts'
+import type { Assets } from './http/assets.ts'
+import { assetsRoute } from './http/assets-route.ts'
+import type { Route } from './http/route.ts'
+import { accountChooserRoute } from './identity/account-chooser-page.ts'
+import { signInRoute } from './identity/sign-in-page.ts'
+import { authorizeRoutes } from './oauth/authorize/authorize.ts'
+import { consentRoute } from './oauth/authorize/consent-page.ts'
+import { discoveryRoutes } from './oauth/discovery.ts'
+import { jwksRoute } from './oauth/jwks.ts'
+import { logoutRoute } from './oauth/logout/logout-page.ts'
+import { tokenRoute } from './oauth/token/token.ts'
+import { makeTokenReader } from './oauth/tokens/presented-token.ts'
+import { userinfoRoute } from './oauth/userinfo.ts'
+import { healthRoutes, type Readiness } from './observe/health.ts'
+import type { Services } from './services.ts'
+
+/** The routes of a server. */
+export const makeRoutes = (services: Services, config: Config, assets: Assets, readiness: Readiness): Route[] => {
+  const { basePath, tokens, sessions, passwords } = config
+  const readToken = makeTokenReader(services)
+  const routes: Route[] = [
+    ...authorizeRoutes(services, tokens, basePath),
+    consentRoute(services, tokens, basePath),
+    tokenRoute(services, tokens),
+    userinfoRoute(services, readToken),
+    jwksRoute(services),
+    logoutRoute(services),
+    signInRoute(services, sessions, basePath),
+    accountChooserRoute(services, basePath),
+    setUpRoute(services, { sessions, minLength: passwords.minLength }, basePath),
+    homeRoute(services, {}),
+    assetsRoute(assets),
+    ...healthRoutes(services, readiness),
+  ]
+  return [...routes, ...discoveryRoutes(services, routes, basePath)]
+}
