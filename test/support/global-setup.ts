@@ -39,14 +39,22 @@ const preparePostgres = async ({ url }: PostgresServer): Promise<void> => {
 export const setup = async (project: TestProject): Promise<() => Promise<void>> => {
   const directory = mkdtempSync(join(tmpdir(), 'lintel-templates-'))
   const sqliteTemplate = join(directory, 'template.db')
-  const [server] = await Promise.all([
-    startPostgres({ durable: false }),
-    prepare({ kind: 'sqlite', path: sqliteTemplate }),
-  ])
-  await preparePostgres(server)
-  project.provide('databases', { sqliteTemplate, postgresAdmin: server.url, postgresTemplate: template })
-  return async () => {
+  const starting = startPostgres({ durable: false })
+  // It is awaited below; until then its failure is not an unhandled one.
+  starting.catch(() => undefined)
+  const tearDown = async (): Promise<void> => {
     rmSync(directory, { recursive: true, force: true })
-    await server.stop()
+    await (await starting).stop()
+  }
+  try {
+    await prepare({ kind: 'sqlite', path: sqliteTemplate })
+    const server = await starting
+    await preparePostgres(server)
+    project.provide('databases', { sqliteTemplate, postgresAdmin: server.url, postgresTemplate: template })
+    return tearDown
+  } catch (cause) {
+    // A server left behind would keep the run from ending.
+    await tearDown().catch(() => undefined)
+    throw cause
   }
 }

@@ -62,23 +62,19 @@ export const startPostgres = async (options: { durable: boolean }): Promise<Post
     onLog: line => said.push(String(line)),
     onError: line => said.push(String(line)),
   })
-  const start = async (): Promise<void> => {
-    try {
-      await server.start()
-    } catch (cause) {
-      throw new Error(`PostgreSQL did not start. It said:\n${said.slice(-30).join('')}`, { cause })
-    }
-  }
+  // It rejects with nothing when the server ends at once.
+  const start = (): Promise<void> =>
+    server.start().catch((cause: unknown) => Promise.reject(cause ?? new Error('it ended')))
+  const remove = (): Promise<void> => rm(directory, { recursive: true, force: true })
   try {
     // mkdtemp keeps others out; the server runs as a user of its own when we are root.
     chmodSync(directory, 0o755)
     await server.initialise()
+    await start()
   } catch (cause) {
-    throw new Error(`PostgreSQL could not make its data directory. It said:\n${said.slice(-30).join('')}`, {
-      cause,
-    })
+    await remove()
+    throw new Error(`PostgreSQL did not start. It said:\n${said.slice(-30).join('')}`, { cause })
   }
-  await start()
   return {
     url: `postgres://postgres:test@127.0.0.1:${port}/postgres`,
     restart: async () => {
@@ -87,7 +83,7 @@ export const startPostgres = async (options: { durable: boolean }): Promise<Post
     },
     stop: async () => {
       await server.stop()
-      await rm(directory, { recursive: true, force: true })
+      await remove()
     },
   }
 }
