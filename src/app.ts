@@ -18,18 +18,32 @@ const logRequests =
     const took = performance.now() - startedAt
     const { requestId, ip } = visitOf(ctx)
     const route = routeName(ctx)
-    log.info('request', { request_id: requestId, ip, method: ctx.method, route, status: ctx.status, ms: Math.round(took * 10) / 10 })
+    log.info('request', {
+      request_id: requestId,
+      ip,
+      method: ctx.method,
+      route,
+      status: ctx.status,
+      ms: Math.round(took * 10) / 10,
+    })
     metrics.count('lintel_http_requests_total', { route, method: ctx.method, status: ctx.status })
     metrics.observe('lintel_http_request_duration_seconds', took / 1000, { route })
   }
 
 /** Builds the application. */
-export const makeApp = (services: Services, config: Config, routes: readonly Route[], readiness: Readiness): Koa => {
+export const makeApp = (
+  services: Services,
+  config: Config,
+  routes: readonly Route[],
+  readiness: Readiness,
+): Koa => {
   const strictTransport = !config.loopback && config.issuer.startsWith('https:')
   const app = new Koa()
   const warned = onceAMinute(services)
   const addressOf = addressThrough(addressList(config.trustedProxies), peer => {
-    readiness.warnings.add('forwarded headers come from a peer that LINTEL_TRUSTED_PROXIES does not name: all people share one throttle')
+    readiness.warnings.add(
+      'forwarded headers come from a peer that LINTEL_TRUSTED_PROXIES does not name: all people share one throttle',
+    )
     warned(() => services.log.warn('proxy.untrusted', { peer, setting: 'LINTEL_TRUSTED_PROXIES' }))
   })
   app.use(recordVisit(addressOf))
@@ -37,13 +51,18 @@ export const makeApp = (services: Services, config: Config, routes: readonly Rou
   app.use(answerRefusals(services))
   app.use(answerUnknown(strictTransport))
   app.use(checkRequestLine)
-  app.use(makeRouter(routes, { basePath: config.basePath, strictTransport }).routes() as unknown as Middleware)
+  app.use(
+    makeRouter(routes, { basePath: config.basePath, strictTransport }).routes() as unknown as Middleware,
+  )
   app.use(() => {
     throw notFound()
   })
   // Only what the middleware could not answer comes here: a socket that broke while it was written to.
   app.on('error', (error: Error, ctx?: Context) => {
-    services.log.debug('response.failed', { cause: error, ...(ctx ? { request_id: visitOf(ctx).requestId } : {}) })
+    services.log.debug('response.failed', {
+      cause: error,
+      ...(ctx ? { request_id: visitOf(ctx).requestId } : {}),
+    })
   })
   return app
 }

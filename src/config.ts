@@ -38,12 +38,17 @@ export const isLoopbackHost = (hostname: string): boolean =>
 const issuerUrl = z.string().transform((text, context) => {
   if (!URL.canParse(text)) return fail(context, 'is not a URL')
   const url = new URL(text)
-  if (url.protocol !== 'https:' && url.protocol !== 'http:') return fail(context, 'must be an http or https URL')
-  if (url.search || text.includes('?') || text.includes('#')) return fail(context, 'must have no query and no fragment')
+  if (url.protocol !== 'https:' && url.protocol !== 'http:')
+    return fail(context, 'must be an http or https URL')
+  if (url.search || text.includes('?') || text.includes('#'))
+    return fail(context, 'must have no query and no fragment')
   if (url.username || url.password) return fail(context, 'must have no user name in it')
   if (text.endsWith('/')) return fail(context, 'must not end with a slash')
   if (url.origin + (url.pathname === '/' ? '' : url.pathname) !== text)
-    return fail(context, `must be written in its normal form, ${url.origin}${url.pathname === '/' ? '' : url.pathname}`)
+    return fail(
+      context,
+      `must be written in its normal form, ${url.origin}${url.pathname === '/' ? '' : url.pathname}`,
+    )
   return text
 })
 
@@ -64,12 +69,6 @@ const wholeNumber = (min: number, max: number) =>
     return number
   })
 
-const yesOrNo = z.union([z.string(), z.boolean()]).transform((value, context) => {
-  if (value === true || value === 'true') return true
-  if (value === false || value === 'false') return false
-  return fail(context, 'must be true or false')
-})
-
 const list = z
   .union([z.string(), z.array(z.string())])
   .transform(value =>
@@ -83,7 +82,8 @@ const cidrList = list.transform((items, context) => {
     const width = bits === undefined ? 32 : Number(bits)
     if (family === 0 || !Number.isInteger(width) || width < 0 || width > (family === 4 ? 32 : 128))
       return fail(context, `"${item}" is not an address or a range such as 10.0.0.0/8`)
-    if (bits !== undefined && width === 0) return fail(context, `"${item}" trusts every address; name your proxies`)
+    if (bits !== undefined && width === 0)
+      return fail(context, `"${item}" trusts every address; name your proxies`)
   }
   return items
 })
@@ -94,7 +94,9 @@ const masterKeys = z.string().transform((text, context) => {
     .map(part => part.trim())
     .filter(part => part !== '')
   if (keys.length === 0) return fail(context, 'is empty')
-  const decoded = keys.map(key => (/^[A-Za-z0-9+/_-]+=*$/.test(key) ? Buffer.from(key, 'base64url') : Buffer.alloc(0)))
+  const decoded = keys.map(key =>
+    /^[A-Za-z0-9+/_-]+=*$/.test(key) ? Buffer.from(key, 'base64url') : Buffer.alloc(0),
+  )
   if (decoded.some(key => key.length !== 32))
     return fail(context, 'must be 32 bytes in base64 or base64url; make one with: openssl rand -base64 32')
   if (decoded.some(key => new Set(key).size < 8))
@@ -123,46 +125,103 @@ const databaseUrl = z.string().transform((text, context) => {
 
 export type DatabaseUrl = z.output<typeof databaseUrl>
 
-const choice = <const T extends string>(...values: T[]) => z.enum(values, { error: `must be one of: ${values.join(', ')}` })
+const choice = <const T extends string>(...values: T[]) =>
+  z.enum(values, { error: `must be one of: ${values.join(', ')}` })
 
 /**
  * Every setting there is. The environment variable is LINTEL_ and the path in capitals
  * (`tokens.rsaBits` is LINTEL_TOKENS_RSA_BITS, `tokens: { rsa_bits: … }` in the file).
  */
 export const settings = {
-  issuer: setting(issuerUrl.default('http://localhost:4000'), 'URL', 'The address people and apps know this server by'),
-  listen: setting(listenAddress.optional(), 'host:port | unix:/path', 'Where to listen; 127.0.0.1 by default'),
-  data: setting(z.string().min(1).default('./data'), 'directory', 'What lies on disk where no other place is set'),
-  masterKey: secretSetting(masterKeys.optional(), '32 bytes, base64', 'Encrypts the signing keys; several: the first encrypts'),
+  issuer: setting(
+    issuerUrl.default('http://localhost:4000'),
+    'URL',
+    'The address people and apps know this server by',
+  ),
+  listen: setting(
+    listenAddress.optional(),
+    'host:port | unix:/path',
+    'Where to listen; 127.0.0.1 by default',
+  ),
+  data: setting(
+    z.string().min(1).default('./data'),
+    'directory',
+    'What lies on disk where no other place is set',
+  ),
+  masterKey: secretSetting(
+    masterKeys.optional(),
+    '32 bytes, base64',
+    'Encrypts the signing keys; several: the first encrypts',
+  ),
   trustedProxies: setting(cidrList.default([]), 'CIDR list', 'Peers whose X-Forwarded-For counts'),
-  registration: setting(choice('off', 'token', 'open').default('off'), 'off | token | open', 'Who may use /register'),
+  registration: setting(
+    choice('off', 'token', 'open').default('off'),
+    'off | token | open',
+    'Who may use /register',
+  ),
   database: {
-    url: secretSetting(databaseUrl.optional(), 'sqlite:… | postgres://…', 'sqlite:<data>/lintel.db by default'),
+    url: secretSetting(
+      databaseUrl.optional(),
+      'sqlite:… | postgres://…',
+      'sqlite:<data>/lintel.db by default',
+    ),
     poolSize: setting(wholeNumber(1, 100).default(10), 'number', 'PostgreSQL connections of one process'),
   },
   tls: {
     cert: setting(z.string().optional(), 'PEM file', 'Certificate chain; read again on SIGHUP'),
     key: setting(z.string().optional(), 'PEM file', 'Private key of the certificate'),
   },
-  smtp: { url: secretSetting(z.string().regex(/^smtps?:\/\//, 'must be smtp:// or smtps://').optional(), 'smtp://…', 'Where mail goes') },
-  metrics: { listen: setting(listenAddress.optional(), 'host:port', 'A listener of its own for /metrics; off by default') },
+  smtp: {
+    url: secretSetting(
+      z
+        .string()
+        .regex(/^smtps?:\/\//, 'must be smtp:// or smtps://')
+        .optional(),
+      'smtp://…',
+      'Where mail goes',
+    ),
+  },
+  metrics: {
+    listen: setting(
+      listenAddress.optional(),
+      'host:port',
+      'A listener of its own for /metrics; off by default',
+    ),
+  },
   outbound: {
     ca: setting(z.string().optional(), 'PEM file', 'Further authorities for outgoing requests'),
-    allow: setting(cidrList.default([]), 'CIDR list', 'Ranges that outgoing requests may reach besides public ones'),
+    allow: setting(
+      cidrList.default([]),
+      'CIDR list',
+      'Ranges that outgoing requests may reach besides public ones',
+    ),
     ports: setting(list.default([]), 'port list', 'Ports besides 443 that outgoing requests may reach'),
     proxy: setting(z.url().optional(), 'URL', 'A proxy for outgoing requests'),
   },
   tokens: {
     rsaBits: setting(
-      z.union([z.literal(2048), z.literal(3072), z.enum(['2048', '3072'])], { error: 'must be 2048 or 3072' }).default(2048).transform(Number),
+      z
+        .union([z.literal(2048), z.literal(3072), z.enum(['2048', '3072'])], {
+          error: 'must be 2048 or 3072',
+        })
+        .default(2048)
+        .transform(Number),
       '2048 | 3072',
       'Size of new RSA signing keys',
     ),
     accessTokenTtl: setting(duration.default(900), 'duration', 'Life of an access token'),
     idTokenTtl: setting(duration.default(3600), 'duration', 'Life of an ID token'),
     codeTtl: setting(duration.default(60), 'duration', 'Life of an authorization code'),
-    refreshIdleTtl: setting(duration.default(14 * 86_400), 'duration', 'A refresh token ends when not used for so long'),
-    refreshTtl: setting(duration.default(30 * 86_400), 'duration', 'The longest life of a refresh token and its successors'),
+    refreshIdleTtl: setting(
+      duration.default(14 * 86_400),
+      'duration',
+      'A refresh token ends when not used for so long',
+    ),
+    refreshTtl: setting(
+      duration.default(30 * 86_400),
+      'duration',
+      'The longest life of a refresh token and its successors',
+    ),
   },
   keys: {
     algorithms: setting(
@@ -170,31 +229,60 @@ export const settings = {
         const known = ['RS256', 'ES256', 'PS256', 'EdDSA']
         const odd = values.find(value => !known.includes(value))
         if (odd !== undefined) return fail(context, `"${odd}" is not one of ${known.join(', ')}`)
-        if (!values.includes('RS256') || !values.includes('ES256')) return fail(context, 'must hold RS256 and ES256')
+        if (!values.includes('RS256') || !values.includes('ES256'))
+          return fail(context, 'must hold RS256 and ES256')
         return values
       }),
       'list',
       'Algorithms with a signing key: RS256, ES256 and, by choice, PS256 and EdDSA',
     ),
-    rotateEvery: setting(duration.default(90 * 86_400), 'duration', 'A signing key is replaced after so long'),
-    announceFor: setting(duration.default(14 * 86_400), 'duration', 'A new key stands in the JWKS so long before it signs'),
-    retainFor: setting(duration.default(14 * 86_400), 'duration', 'An old key stays in the JWKS so long after it signed'),
+    rotateEvery: setting(
+      duration.default(90 * 86_400),
+      'duration',
+      'A signing key is replaced after so long',
+    ),
+    announceFor: setting(
+      duration.default(14 * 86_400),
+      'duration',
+      'A new key stands in the JWKS so long before it signs',
+    ),
+    retainFor: setting(
+      duration.default(14 * 86_400),
+      'duration',
+      'An old key stays in the JWKS so long after it signed',
+    ),
   },
   sessions: {
     idleTtl: setting(duration.default(3600), 'duration', 'A session ends when not used for so long'),
     ttl: setting(duration.default(12 * 3600), 'duration', 'A session ends at the latest after so long'),
-    rememberTtl: setting(duration.default(0), 'duration', '"Stay signed in" lasts so long; 0 does not offer it'),
+    rememberTtl: setting(
+      duration.default(0),
+      'duration',
+      '"Stay signed in" lasts so long; 0 does not offer it',
+    ),
   },
   passwords: {
-    memory: setting(wholeNumber(19 * 1024, 4 * 1024 * 1024).default(19 * 1024), 'KiB', 'argon2id memory of one hash'),
+    memory: setting(
+      wholeNumber(19 * 1024, 4 * 1024 * 1024).default(19 * 1024),
+      'KiB',
+      'argon2id memory of one hash',
+    ),
     passes: setting(wholeNumber(1, 20).default(2), 'number', 'argon2id passes'),
     minLength: setting(wholeNumber(8, 64).default(8), 'number', 'Shortest password; administrators need 15'),
   },
   log: {
-    level: setting(choice('debug', 'info', 'warn', 'error').default('info'), 'debug | info | warn | error', 'What is logged'),
+    level: setting(
+      choice('debug', 'info', 'warn', 'error').default('info'),
+      'debug | info | warn | error',
+      'What is logged',
+    ),
   },
   shutdown: {
-    drainDelay: setting(duration.default(0), 'duration', 'On SIGTERM, answer "not ready" so long before closing'),
+    drainDelay: setting(
+      duration.default(0),
+      'duration',
+      'On SIGTERM, answer "not ready" so long before closing',
+    ),
     timeout: setting(duration.default(30), 'duration', 'Time for what is in flight to finish'),
   },
 }
@@ -235,7 +323,10 @@ const readFileOrFail = (path: string, named: string): string => {
   try {
     return readFileSync(path, 'utf8')
   } catch (cause) {
-    throw new ConfigError(`${named}: cannot read ${path}: ${cause instanceof Error ? cause.message : cause}`, { cause })
+    throw new ConfigError(
+      `${named}: cannot read ${path}: ${cause instanceof Error ? cause.message : cause}`,
+      { cause },
+    )
   }
 }
 
@@ -265,7 +356,9 @@ const isRecord = (value: unknown): value is Record<string, unknown> =>
 
 const flattenFile = (value: unknown, path: string): [string, unknown][] =>
   isRecord(value)
-    ? Object.entries(value).flatMap(([name, inner]) => flattenFile(inner, path === '' ? name : `${path}.${name}`))
+    ? Object.entries(value).flatMap(([name, inner]) =>
+        flattenFile(inner, path === '' ? name : `${path}.${name}`),
+      )
     : [[path, value]]
 
 const fromFile = (path: string): Map<string, unknown> => {
@@ -274,7 +367,9 @@ const fromFile = (path: string): Map<string, unknown> => {
     document = parseYaml(readFileOrFail(path, 'LINTEL_CONFIG'))
   } catch (cause) {
     if (cause instanceof ConfigError) throw cause
-    throw new ConfigError(`${path}: not valid YAML: ${cause instanceof Error ? cause.message : cause}`, { cause })
+    throw new ConfigError(`${path}: not valid YAML: ${cause instanceof Error ? cause.message : cause}`, {
+      cause,
+    })
   }
   if (document === null) return new Map()
   if (!isRecord(document)) throw new ConfigError(`${path}: must hold settings such as "issuer: https://…"`)
@@ -282,8 +377,10 @@ const fromFile = (path: string): Map<string, unknown> => {
   const values = new Map(flattenFile(document, ''))
   for (const key of values.keys()) {
     const plain = key.endsWith('_file') ? key.slice(0, -5) : key
-    const isSecretFile = key !== plain && settingEntries.some(entry => entry.file === plain && entry.setting.secret)
-    if (!known.includes(key) && !isSecretFile) throw new ConfigError(`${path}: unknown setting ${key}.${suggestion(key, known)}`)
+    const isSecretFile =
+      key !== plain && settingEntries.some(entry => entry.file === plain && entry.setting.secret)
+    if (!known.includes(key) && !isSecretFile)
+      throw new ConfigError(`${path}: unknown setting ${key}.${suggestion(key, known)}`)
   }
   return values
 }
@@ -309,7 +406,8 @@ const rawValue = (entry: SettingEntry, environment: Environment, file: Map<strin
     if (path !== undefined) return readFileOrFail(path, fileVariable).trim()
     const fileKey = file.get(`${entry.file}_file`)
     if (plain === undefined && fileKey !== undefined) {
-      if (file.has(entry.file)) throw new ConfigError(`${entry.file} and ${entry.file}_file are both set; keep one of them`)
+      if (file.has(entry.file))
+        throw new ConfigError(`${entry.file} and ${entry.file}_file are both set; keep one of them`)
       return readFileOrFail(String(fileKey), `${entry.file}_file`).trim()
     }
   }
@@ -324,14 +422,21 @@ const rawValue = (entry: SettingEntry, environment: Environment, file: Map<strin
  */
 export const readConfig = (environment: Environment): Config => {
   refuseUnknownVariables(environment)
-  const file = environment['LINTEL_CONFIG'] ? fromFile(environment['LINTEL_CONFIG']) : new Map<string, unknown>()
+  const file = environment['LINTEL_CONFIG']
+    ? fromFile(environment['LINTEL_CONFIG'])
+    : new Map<string, unknown>()
   const values: Record<string, unknown> = {}
   for (const entry of settingEntries) {
     const parsed = entry.setting.schema.safeParse(rawValue(entry, environment, file))
     if (!parsed.success)
-      throw new ConfigError(`${entry.env} (${entry.file} in the file) ${parsed.error.issues[0]?.message ?? 'is not valid'}`)
+      throw new ConfigError(
+        `${entry.env} (${entry.file} in the file) ${parsed.error.issues[0]?.message ?? 'is not valid'}`,
+      )
     let group = values
-    for (const name of entry.path.slice(0, -1)) group = (group[name] ??= {}) as Record<string, unknown>
+    for (const name of entry.path.slice(0, -1)) {
+      group[name] ??= {}
+      group = group[name] as Record<string, unknown>
+    }
     group[entry.path.at(-1) ?? ''] = parsed.data
   }
   return complete(values as Values, environment)
@@ -342,17 +447,22 @@ const complete = (values: Values, environment: Environment): Config => {
   const loopback = isLoopbackHost(url.hostname)
   if (!loopback) {
     if (url.protocol !== 'https:')
-      throw new ConfigError('LINTEL_ISSUER must be an https URL when its host is not this machine; http is for loopback only')
+      throw new ConfigError(
+        'LINTEL_ISSUER must be an https URL when its host is not this machine; http is for loopback only',
+      )
     if (values.masterKey === undefined)
       throw new ConfigError(
         'LINTEL_MASTER_KEY (or LINTEL_MASTER_KEY_FILE) must be set when the issuer is not loopback; make one with: openssl rand -base64 32',
       )
     if (environment['NODE_TLS_REJECT_UNAUTHORIZED'] === '0')
-      throw new ConfigError('NODE_TLS_REJECT_UNAUTHORIZED=0 would switch off every certificate check; remove it')
+      throw new ConfigError(
+        'NODE_TLS_REJECT_UNAUTHORIZED=0 would switch off every certificate check; remove it',
+      )
   }
   if ((values.tls.cert === undefined) !== (values.tls.key === undefined))
     throw new ConfigError('LINTEL_TLS_CERT and LINTEL_TLS_KEY belong together; set both or neither')
-  const port = loopback && url.port !== '' ? Number(url.port) : loopback ? (url.protocol === 'https:' ? 443 : 80) : 4000
+  const port =
+    loopback && url.port !== '' ? Number(url.port) : loopback ? (url.protocol === 'https:' ? 443 : 80) : 4000
   const config: Config = {
     ...values,
     listen: values.listen ?? { host: '127.0.0.1', port },

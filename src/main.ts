@@ -35,7 +35,13 @@ import { migrate } from './store/migrate.ts'
 import { makeDelivery } from './store/outbox.ts'
 
 /** What a test or a command brings along in place of the real thing. */
-export type Overrides = { now?: () => Date; log?: Log; fetch?: OutboundFetch; wrapStore?: (store: Store) => Store }
+export type Overrides = {
+  now?: () => Date
+  log?: Log
+  fetch?: OutboundFetch
+  wrapStore?: (store: Store) => Store
+  announce?: (line: string) => void
+}
 
 /** Everything that a server or a command works with. */
 export type Opened = {
@@ -68,7 +74,12 @@ export const openServices = async (config: Config, overrides: Overrides = {}): P
   const opened = await openDatabase(config.database.url, { poolSize: config.database.poolSize })
   const store = overrides.wrapStore?.(opened) ?? opened
   try {
-    await makeFirstKeys(store, { algorithms: config.keys.algorithms, rsaBits: config.tokens.rsaBits, box, now })
+    await makeFirstKeys(store, {
+      algorithms: config.keys.algorithms,
+      rsaBits: config.tokens.rsaBits,
+      box,
+      now,
+    })
     const keys = await openKeyRing(store, box)
     const clients = makeClientDirectory(store)
     const resources = await openResourceDirectory(store)
@@ -90,11 +101,19 @@ export const openServices = async (config: Config, overrides: Overrides = {}): P
       fetch: overrides.fetch ?? outboundOf(config),
       page: makePage({ viewsDir: `${root}/views`, catalogues, assets, basePath: config.basePath }),
       cookies: cookieJar(config.issuer),
-      passwords: makePasswordHasher(config.passwords, seconds => metrics.observe('lintel_password_wait_seconds', seconds)),
+      passwords: makePasswordHasher(config.passwords, seconds =>
+        metrics.observe('lintel_password_wait_seconds', seconds),
+      ),
       sessionEnded: sessionEndedWrites({ store, clients, now }),
       wakeOutbox: () => delivery.wake(),
     }
-    const outbox = makeDelivery({ store, now, log, metrics, deliver: new Map([['logout', deliverLogoutNotice(services)]]) })
+    const outbox = makeDelivery({
+      store,
+      now,
+      log,
+      metrics,
+      deliver: new Map([['logout', deliverLogoutNotice(services)]]),
+    })
     delivery.wake = outbox.wake
     const refresh = changeWatcher(store, {
       client: async () => {
@@ -140,8 +159,13 @@ export const start = async (config: Config, overrides: Overrides = {}): Promise<
   await listen(server, config.listen)
   const stopJobs = runJobs(opened, services)
   const link = await newSetUpLink(services)
-  if (link !== undefined) process.stderr.write(`Set up the first administrator (good for 24 hours): ${link}\n`)
-  services.log.info('server.started', { issuer: config.issuer, listen: addressText(server), database: services.store.kind })
+  const announce = overrides.announce ?? (line => process.stderr.write(`${line}\n`))
+  if (link !== undefined) announce(`Set up the first administrator (good for 24 hours): ${link}`)
+  services.log.info('server.started', {
+    issuer: config.issuer,
+    listen: addressText(server),
+    database: services.store.kind,
+  })
   return {
     services,
     address: addressText(server),
@@ -158,7 +182,13 @@ export const start = async (config: Config, overrides: Overrides = {}): Promise<
   }
 }
 
-const limits = { headersTimeout: 10_000, requestTimeout: 30_000, connectionsCheckingInterval: 5_000, keepAliveTimeout: 65_000, maxHeaderSize: 16 * 1024 }
+const limits = {
+  headersTimeout: 10_000,
+  requestTimeout: 30_000,
+  connectionsCheckingInterval: 5_000,
+  keepAliveTimeout: 65_000,
+  maxHeaderSize: 16 * 1024,
+}
 
 const readTls = ({ tls }: Config): { cert: Buffer; key: Buffer } | undefined =>
   tls.cert === undefined || tls.key === undefined
@@ -167,7 +197,9 @@ const readTls = ({ tls }: Config): { cert: Buffer; key: Buffer } | undefined =>
 
 const makeServer = (config: Config, answer: http.RequestListener): http.Server | https.Server => {
   const tls = readTls(config)
-  const server = tls ? https.createServer({ ...limits, ...tls, minVersion: 'TLSv1.2' }, answer) : http.createServer(limits, answer)
+  const server = tls
+    ? https.createServer({ ...limits, ...tls, minVersion: 'TLSv1.2' }, answer)
+    : http.createServer(limits, answer)
   server.maxConnections = 10_000
   return server
 }
@@ -185,10 +217,14 @@ const reloadTls = (server: http.Server | https.Server, config: Config, { log }: 
 const listen = (server: http.Server, where: Config['listen']): Promise<void> =>
   new Promise((resolve, reject) => {
     server.once('error', reject)
-    if (!('path' in where)) return server.listen(where.port, where.host, resolve)
-    rmSync(where.path, { force: true })
-    server.listen(where.path, () => {
-      chmodSync(where.path, 0o660)
+    if ('port' in where) {
+      server.listen(where.port, where.host, resolve)
+      return
+    }
+    const { path } = where
+    rmSync(path, { force: true })
+    server.listen(path, () => {
+      chmodSync(path, 0o660)
       resolve()
     })
   })
@@ -196,7 +232,9 @@ const listen = (server: http.Server, where: Config['listen']): Promise<void> =>
 const addressText = (server: http.Server): string => {
   const address = server.address() as AddressInfo | string | null
   if (address === null || typeof address === 'string') return `unix:${address ?? ''}`
-  return address.family === 'IPv6' ? `[${address.address}]:${address.port}` : `${address.address}:${address.port}`
+  return address.family === 'IPv6'
+    ? `[${address.address}]:${address.port}`
+    : `${address.address}:${address.port}`
 }
 
 /** Lets what is in flight finish; whatever has not by then is cut off. */
@@ -231,7 +269,9 @@ const runJobs = (opened: Opened, services: Services): (() => Promise<void>) => {
   const tick = async (): Promise<void> => {
     await attempt('refresh', opened.refresh)
     await attempt('outbox', opened.deliver)
-    const due = jobs.filter(job => services.now().getTime() - (lastRuns.get(job.name) ?? 0) >= job.every * 1000)
+    const due = jobs.filter(
+      job => services.now().getTime() - (lastRuns.get(job.name) ?? 0) >= job.every * 1000,
+    )
     if (due.length === 0) return
     let leads = false
     await attempt('lease', async () => {

@@ -19,7 +19,12 @@ import { healthRoutes, type Readiness } from './observe/health.ts'
 import type { Services } from './services.ts'
 
 /** The routes of a server. */
-export const makeRoutes = (services: Services, config: Config, assets: Assets, readiness: Readiness): Route[] => {
+export const makeRoutes = (
+  services: Services,
+  config: Config,
+  assets: Assets,
+  readiness: Readiness,
+): Route[] => {
   const { basePath, tokens, sessions, passwords } = config
   const readToken = makeTokenReader(services)
   const routes: Route[] = [

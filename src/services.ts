@@ -1,15 +1,15 @@
 /** Everything with a side effect, by type. A handler names what it needs of it: `Pick<Services, 'store' | 'now'>`. */
 import type { CookieJar } from './http/cookies.ts'
-import type { Page } from './http/page.ts'
 import type { OutboundFetch } from './http/outbound.ts'
+import type { Page } from './http/page.ts'
+import type { PasswordHasher } from './identity/password.ts'
+import type { SessionEnded } from './identity/session.ts'
+import type { KeyRing } from './keys/key-ring.ts'
 import type { ClientDirectory } from './oauth/client/client.ts'
 import type { ResourceDirectory } from './oauth/client/resource-server.ts'
-import type { KeyRing } from './keys/key-ring.ts'
 import type { Audit } from './observe/audit.ts'
 import type { Log } from './observe/log.ts'
 import type { Metrics } from './observe/metrics.ts'
-import type { SessionEnded } from './identity/session.ts'
-import type { PasswordHasher } from './identity/password.ts'
 import type { Store } from './store/database.ts'
 
 export type Services = {

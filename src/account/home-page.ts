@@ -14,7 +14,9 @@ export const homeRoute = (services: Needs, links: { account?: string; admin?: st
   handlers: {
     GET: async ctx => {
       const browser = await presentBrowser(services, ctx)
-      const session = browser?.activeSessionId ? await findSession(services.store, browser.activeSessionId) : undefined
+      const session = browser?.activeSessionId
+        ? await findSession(services.store, browser.activeSessionId)
+        : undefined
       const isIn = session !== undefined && isAlive(session, services.now())
       const user = isIn ? await findUserById(services.store, session.userId) : undefined
       services.page(ctx, 'home', {

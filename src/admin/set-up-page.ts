@@ -26,7 +26,11 @@ const linkTtl = 86_400
  *
  * @returns the link, or undefined when there is an administrator
  */
-export const newSetUpLink = async ({ issuer, store, now }: Pick<Services, 'issuer' | 'store' | 'now'>): Promise<string | undefined> => {
+export const newSetUpLink = async ({
+  issuer,
+  store,
+  now,
+}: Pick<Services, 'issuer' | 'store' | 'now'>): Promise<string | undefined> => {
   if (await hasAdministrator(store)) return undefined
   const { token, writes } = newLink('set-up', { ttl: linkTtl, now: now() })
   await store.commit(writes)
@@ -47,7 +51,11 @@ export const setUpRoute = (
   const openLink = async (token: string | undefined) => {
     const link = token === undefined ? undefined : await findLink(store, 'set-up', token, now())
     if (!link || (await hasAdministrator(store)))
-      throw new Refusal('invalid_link', 'the set-up link is wrong, was used, is older than a day, or there is an administrator already', 400)
+      throw new Refusal(
+        'invalid_link',
+        'the set-up link is wrong, was used, is older than a day, or there is an administrator already',
+        400,
+      )
     return link
   }
 
@@ -69,9 +77,15 @@ export const setUpRoute = (
   const faultsOf = async ({ username, email, password }: Typed): Promise<Fault[]> => {
     const person = { username: username ?? '', ...(email === undefined ? {} : { email }) }
     const faults = userFaults(person).flatMap((fault): Fault[] =>
-      fault.field === 'username' || fault.field === 'email' ? [{ field: fault.field, reason: fault.reason }] : [],
+      fault.field === 'username' || fault.field === 'email'
+        ? [{ field: fault.field, reason: fault.reason }]
+        : [],
     )
-    const weak = await passwordFault(password ?? '', { minLength: settings.minLength, admin: true, names: [username, email] })
+    const weak = await passwordFault(password ?? '', {
+      minLength: settings.minLength,
+      admin: true,
+      names: [username, email],
+    })
     return weak === undefined ? faults : [...faults, { field: 'password', reason: weak }]
   }
 
@@ -79,15 +93,26 @@ export const setUpRoute = (
     const form = await readFormBody(ctx)
     const browser = await checkOwnForm(services, ctx, form, `${ctx.path}${ctx.search}`)
     const link = await openLink(Params.parse(ctx.querystring).get('token'))
-    const typed: Typed = { username: form.get('username'), email: form.get('email'), password: form.get('password') }
+    const typed: Typed = {
+      username: form.get('username'),
+      email: form.get('email'),
+      password: form.get('password'),
+    }
     const faults = await faultsOf(typed)
     if (faults.length > 0) return show(ctx, browser, typed, faults)
-    const { user, write } = newUser({ username: typed.username ?? '', email: typed.email, role: 'admin' }, now())
+    const { user, write } = newUser(
+      { username: typed.username ?? '', email: typed.email, role: 'admin' },
+      now(),
+    )
     const hash = await services.passwords.inTurn(() => services.passwords.hash(typed.password ?? ''))
     const visit = visitOf(ctx)
     const amr = [...signInMethods.password.amr]
     const person = { userId: user.id, amr, acr: acrOf(amr) }
-    const signedIn = await signInWrites(services, settings.sessions, person, { browser, visit, remember: false })
+    const signedIn = await signInWrites(services, settings.sessions, person, {
+      browser,
+      visit,
+      remember: false,
+    })
     try {
       await store.commit([
         link.take,
@@ -98,7 +123,8 @@ export const setUpRoute = (
       ])
     } catch (error) {
       if (!(error instanceof GuardFailed)) throw error
-      if (error.failed !== write) throw new Refusal('invalid_link', 'the set-up link was used meanwhile', 400, { cause: error })
+      if (error.failed !== write)
+        throw new Refusal('invalid_link', 'the set-up link was used meanwhile', 400, { cause: error })
       return show(ctx, browser, typed, [{ field: 'username', reason: 'taken' }])
     }
     cookies.set(ctx, signedIn.cookie)

@@ -9,7 +9,11 @@ import { visitOf } from './visit.ts'
 
 type Needs = Pick<Services, 'log' | 'page' | 'metrics'>
 
-const serverError = new Refusal('server_error', 'something went wrong on our side; the request id helps to find it', 500)
+const serverError = new Refusal(
+  'server_error',
+  'something went wrong on our side; the request id helps to find it',
+  500,
+)
 
 const answerJson = (ctx: Context, refusal: Refusal): void => {
   ctx.status = refusal.status
@@ -67,11 +71,18 @@ export const answerRefusals =
     } catch (thrown) {
       const refusal = thrown instanceof Refusal ? thrown : serverError
       const fields = { request_id: visitOf(ctx).requestId, route: routeName(ctx), error: refusal.error }
-      if (thrown !== refusal) log.error('request.failed', { ...fields, cause: thrown instanceof Error ? thrown : String(thrown) })
+      if (thrown !== refusal)
+        log.error('request.failed', { ...fields, cause: thrown instanceof Error ? thrown : String(thrown) })
       else if (refusal.status >= 500) log.warn('request.unavailable', { ...fields, cause: refusal })
-      else log.info('request.refused', { ...fields, description: refusal.description, reason: refusal.options.reason })
+      else
+        log.info('request.refused', {
+          ...fields,
+          description: refusal.description,
+          reason: refusal.options.reason,
+        })
       metrics.count('lintel_refusals_total', { error: refusal.error })
-      for (const [name, value] of Object.entries(refusal.options.headers ?? {})) ctx.res.setHeader(name, value)
+      for (const [name, value] of Object.entries(refusal.options.headers ?? {}))
+        ctx.res.setHeader(name, value)
       const kind = kindOf(ctx)
       if (kind === 'api') answerProblem(ctx, refusal)
       else if (kind === 'page') answerPage(ctx, refusal, page)

@@ -1,5 +1,5 @@
 /** GET /assets/:name — the files of `public/` under hashed names. */
-import { assetCaching, type Assets } from './assets.ts'
+import { type Assets, assetCaching } from './assets.ts'
 import { notFound } from './refusal.ts'
 import type { Route } from './route.ts'
 

@@ -7,7 +7,9 @@ const formLimit = 64 * 1024
 const jsonLimit = 100 * 1024
 
 const tooLarge = (limit: number): Refusal =>
-  new Refusal('invalid_request', `the body is larger than ${limit / 1024} KiB`, 413, { headers: { Connection: 'close' } })
+  new Refusal('invalid_request', `the body is larger than ${limit / 1024} KiB`, 413, {
+    headers: { Connection: 'close' },
+  })
 
 const readBytes = async (ctx: Context, limit: number): Promise<Buffer> => {
   if (Number(ctx.req.headers['content-length'] ?? 0) > limit) throw tooLarge(limit)
@@ -42,7 +44,8 @@ export const readFormBody = async (ctx: Context): Promise<Params> => {
   const { type, charset } = contentType(ctx)
   if (type !== 'application/x-www-form-urlencoded')
     throw new Refusal('invalid_request', 'the body must be application/x-www-form-urlencoded')
-  if (charset !== 'utf-8' && charset !== 'us-ascii') throw new Refusal('invalid_request', 'the body must be UTF-8')
+  if (charset !== 'utf-8' && charset !== 'us-ascii')
+    throw new Refusal('invalid_request', 'the body must be UTF-8')
   return Params.parse((await readBytes(ctx, formLimit)).toString('utf8'))
 }
 

@@ -29,7 +29,8 @@ export const cookieJar = (issuer: string): CookieJar => {
         .map(pair => pair.trim())
         .filter(pair => pair.startsWith(start))
       const [only] = values
-      if (values.length !== 1 || only === undefined || only.length > start.length + longestValue) return undefined
+      if (values.length !== 1 || only === undefined || only.length > start.length + longestValue)
+        return undefined
       return only.slice(start.length)
     },
     set: (ctx, value, maxAge) => {

@@ -9,7 +9,7 @@ const allowedHeaders = 'Authorization, Content-Type, DPoP, MCP-Protocol-Version'
 /** Answers a preflight. What the answer itself may be read by is decided when the client is known. */
 export const answerPreflight = (ctx: Context, rule: CorsRule, methods: string[]): void => {
   ctx.status = 204
-  ctx.set('Access-Control-Allow-Origin', rule === 'any' ? '*' : (ctx.get('Origin') || '*'))
+  ctx.set('Access-Control-Allow-Origin', rule === 'any' ? '*' : ctx.get('Origin') || '*')
   ctx.set('Access-Control-Allow-Methods', methods.join(', '))
   ctx.set('Access-Control-Allow-Headers', allowedHeaders)
   ctx.set('Access-Control-Max-Age', '3600')

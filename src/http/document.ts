@@ -4,7 +4,12 @@ import type { Context } from 'koa'
 export type Document = { body: Buffer; etag: string }
 
 /** Answers with a document, or 304 when the asker has it. `maxAge` in seconds. */
-export const answerDocument = (ctx: Context, { body, etag }: Document, type: string, maxAge: number): void => {
+export const answerDocument = (
+  ctx: Context,
+  { body, etag }: Document,
+  type: string,
+  maxAge: number,
+): void => {
   ctx.res.setHeader('Cache-Control', `public, max-age=${maxAge}`)
   ctx.res.setHeader('ETag', etag)
   if (ctx.req.headers['if-none-match'] === etag) {

@@ -55,18 +55,62 @@ const listOf = (ranges: [string, number][], check: BlockList, family: 'ipv4' | '
 /** Special-use ranges (RFC 6890) by what may be done about them. */
 const makeRanges = () => {
   const never = new BlockList()
-  listOf([['0.0.0.0', 8], ['169.254.0.0', 16], ['100.100.100.200', 32], ['192.0.0.192', 32], ['224.0.0.0', 4], ['240.0.0.0', 4]], never, 'ipv4')
-  listOf([['::', 128], ['fe80::', 10], ['fd00:ec2::254', 128], ['fd20:ce::254', 128], ['ff00::', 8]], never, 'ipv6')
+  listOf(
+    [
+      ['0.0.0.0', 8],
+      ['169.254.0.0', 16],
+      ['100.100.100.200', 32],
+      ['192.0.0.192', 32],
+      ['224.0.0.0', 4],
+      ['240.0.0.0', 4],
+    ],
+    never,
+    'ipv4',
+  )
+  listOf(
+    [
+      ['::', 128],
+      ['fe80::', 10],
+      ['fd00:ec2::254', 128],
+      ['fd20:ce::254', 128],
+      ['ff00::', 8],
+    ],
+    never,
+    'ipv6',
+  )
   const loopback = new BlockList()
   listOf([['127.0.0.0', 8]], loopback, 'ipv4')
   listOf([['::1', 128]], loopback, 'ipv6')
   const inner = new BlockList()
   listOf(
-    [['10.0.0.0', 8], ['100.64.0.0', 10], ['172.16.0.0', 12], ['192.0.0.0', 24], ['192.0.2.0', 24], ['192.88.99.0', 24], ['192.168.0.0', 16], ['198.18.0.0', 15], ['198.51.100.0', 24], ['203.0.113.0', 24]],
+    [
+      ['10.0.0.0', 8],
+      ['100.64.0.0', 10],
+      ['172.16.0.0', 12],
+      ['192.0.0.0', 24],
+      ['192.0.2.0', 24],
+      ['192.88.99.0', 24],
+      ['192.168.0.0', 16],
+      ['198.18.0.0', 15],
+      ['198.51.100.0', 24],
+      ['203.0.113.0', 24],
+    ],
     inner,
     'ipv4',
   )
-  listOf([['64:ff9b::', 96], ['64:ff9b:1::', 48], ['100::', 64], ['2001::', 23], ['2001:db8::', 32], ['2002::', 16], ['fc00::', 7]], inner, 'ipv6')
+  listOf(
+    [
+      ['64:ff9b::', 96],
+      ['64:ff9b:1::', 48],
+      ['100::', 64],
+      ['2001::', 23],
+      ['2001:db8::', 32],
+      ['2002::', 16],
+      ['fc00::', 7],
+    ],
+    inner,
+    'ipv6',
+  )
   return { never, loopback, inner }
 }
 
@@ -97,13 +141,17 @@ const isLocalName = (hostname: string): boolean => hostname === 'localhost' || h
 /** Makes the outgoing client. No redirect is followed, no cookie kept, no proxy taken from the environment. */
 export const makeOutbound = (rules: OutboundRules): OutboundFetch => {
   const judge = makeAddressRule(rules)
-  const ca = rules.caFile === undefined ? undefined : [...tls.rootCertificates, readFileSync(rules.caFile, 'utf8')]
+  const ca =
+    rules.caFile === undefined ? undefined : [...tls.rootCertificates, readFileSync(rules.caFile, 'utf8')]
   const queue = makeQueue()
 
   const lookupFor =
     (trust: Trust): LookupFunction =>
     (hostname, options, callback) => {
-      const answer = (error: NodeJS.ErrnoException | null, found: { address: string; family: number }[]): void => {
+      const answer = (
+        error: NodeJS.ErrnoException | null,
+        found: { address: string; family: number }[],
+      ): void => {
         if (error) return callback(error, '', 4)
         const allowed = found.filter(({ address }) => judge(address, trust).allowed)
         const [first] = allowed
@@ -111,13 +159,21 @@ export const makeOutbound = (rules: OutboundRules): OutboundFetch => {
           const [refused] = found
           const verdict = refused ? judge(refused.address, trust) : undefined
           const setting = verdict && !verdict.allowed ? verdict.setting : ''
-          return callback(new OutboundBlocked(`${hostname} has no address that may be reached; ${setting}`), '', 4)
+          return callback(
+            new OutboundBlocked(`${hostname} has no address that may be reached; ${setting}`),
+            '',
+            4,
+          )
         }
         if (options.all) (callback as (error: null, found: object[]) => void)(null, allowed)
         else callback(null, first.address, first.family)
       }
       // RFC 6761 section 6.3: *.localhost is this machine; the system resolver may not know.
-      if (isLocalName(hostname)) return answer(null, [{ address: '127.0.0.1', family: 4 }, { address: '::1', family: 6 }])
+      if (isLocalName(hostname))
+        return answer(null, [
+          { address: '127.0.0.1', family: 4 },
+          { address: '::1', family: 6 },
+        ])
       systemLookup(hostname, { all: true }, answer)
     }
 
@@ -125,7 +181,10 @@ export const makeOutbound = (rules: OutboundRules): OutboundFetch => {
     if (!URL.canParse(text)) throw new OutboundBlocked('not a URL')
     const url = new URL(text)
     const hostname = url.hostname.replace(/^\[|\]$/g, '')
-    if (url.protocol !== 'https:' && !(url.protocol === 'http:' && trust === 'operator' && rules.loopbackIssuer))
+    if (
+      url.protocol !== 'https:' &&
+      !(url.protocol === 'http:' && trust === 'operator' && rules.loopbackIssuer)
+    )
       throw new OutboundBlocked('only https may be reached')
     const port = url.port || (url.protocol === 'https:' ? '443' : '80')
     if (trust === 'dynamic' && port !== '443' && !rules.ports.includes(port))
@@ -176,7 +235,10 @@ export const makeOutbound = (rules: OutboundRules): OutboundFetch => {
         },
       )
       const total = setTimeout(() => failed(`no answer within ${totalTimeout / 1000} s`), totalTimeout)
-      const connecting = setTimeout(() => failed(`no connection within ${connectTimeout / 1000} s`), connectTimeout)
+      const connecting = setTimeout(
+        () => failed(`no connection within ${connectTimeout / 1000} s`),
+        connectTimeout,
+      )
       outgoing.on('socket', socket => {
         socket.once(url.protocol === 'https:' ? 'secureConnect' : 'connect', () => clearTimeout(connecting))
       })

@@ -18,7 +18,8 @@ export class Params {
     const values = new Map<string, string[]>()
     let fields = 0
     for (const [name, value] of new URLSearchParams(text)) {
-      if (++fields > mostFields) throw new Refusal('invalid_request', `more than ${mostFields} parameters`, 400)
+      if (++fields > mostFields)
+        throw new Refusal('invalid_request', `more than ${mostFields} parameters`, 400)
       if (value === '') continue
       const present = values.get(name)
       if (present) present.push(value)
@@ -51,12 +52,15 @@ export class Params {
 
   /** Which parameters were sent twice though they may not. */
   repeated(): string[] {
-    return [...this.#values].filter(([name, sent]) => sent.length > 1 && !repeatable.has(name)).map(([name]) => name)
+    return [...this.#values]
+      .filter(([name, sent]) => sent.length > 1 && !repeatable.has(name))
+      .map(([name]) => name)
   }
 
   /** @throws Refusal `invalid_request` naming what was sent twice */
   refuseRepeated(): void {
     const [name] = this.repeated()
-    if (name !== undefined) throw new Refusal('invalid_request', `${name.slice(0, 50)} was sent more than once`)
+    if (name !== undefined)
+      throw new Refusal('invalid_request', `${name.slice(0, 50)} was sent more than once`)
   }
 }

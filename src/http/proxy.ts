@@ -52,7 +52,10 @@ export const throttleAddress = (address: string): string => {
   const [head = '', tail] = address.toLowerCase().split('::')
   const left = head === '' ? [] : head.split(':')
   const right = tail === undefined || tail === '' ? [] : tail.split(':')
-  const groups = tail === undefined ? left : [...left, ...Array(Math.max(0, 8 - left.length - right.length)).fill('0'), ...right]
+  const groups =
+    tail === undefined
+      ? left
+      : [...left, ...Array(Math.max(0, 8 - left.length - right.length)).fill('0'), ...right]
   return `${groups
     .slice(0, 4)
     .map(group => group.replace(/^0+(?=.)/, ''))
@@ -65,9 +68,11 @@ const hostForm = /^(?:[A-Za-z0-9._-]{1,255}|\[[0-9A-Fa-f:.]{2,45}\])(?::\d{1,5})
 export const checkRequestLine: Middleware = (ctx, next) => {
   const { rawHeaders } = ctx.req
   let hosts = 0
-  for (let index = 0; index < rawHeaders.length; index += 2) if (rawHeaders[index]?.toLowerCase() === 'host') hosts += 1
+  for (let index = 0; index < rawHeaders.length; index += 2)
+    if (rawHeaders[index]?.toLowerCase() === 'host') hosts += 1
   if (hosts > 1 || (ctx.req.headers.host !== undefined && !hostForm.test(ctx.req.headers.host)))
     throw new Refusal('invalid_request', 'the Host header is malformed', 400)
-  if ((ctx.req.url ?? '').length > 8 * 1024) throw new Refusal('invalid_request', 'the URL is longer than 8 KiB', 414)
+  if ((ctx.req.url ?? '').length > 8 * 1024)
+    throw new Refusal('invalid_request', 'the URL is longer than 8 KiB', 414)
   return next()
 }

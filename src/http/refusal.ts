@@ -42,8 +42,13 @@ export const notFound = (): Refusal => new Refusal('not_found', 'there is nothin
 
 /** 503 for what cannot be done now; the client may try again. */
 export const temporarilyUnavailable = (description: string, retryAfter = 1, cause?: unknown): Refusal =>
-  new Refusal('temporarily_unavailable', description, 503, { headers: { 'Retry-After': String(retryAfter) }, cause })
+  new Refusal('temporarily_unavailable', description, 503, {
+    headers: { 'Retry-After': String(retryAfter) },
+    cause,
+  })
 
 /** 429 with the seconds after which it may be tried again. */
 export const tooManyRequests = (description: string, retryAfter: number): Refusal =>
-  new Refusal('too_many_requests', description, 429, { headers: { 'Retry-After': String(Math.max(1, retryAfter)) } })
+  new Refusal('too_many_requests', description, 429, {
+    headers: { 'Retry-After': String(Math.max(1, retryAfter)) },
+  })

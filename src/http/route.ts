@@ -23,7 +23,8 @@ export type Route = {
 const kinds = new WeakMap<Context['req'], RouteKind>()
 
 /** The kind of the route that answers; pages are answered with pages. */
-export const kindOf = (ctx: Context): RouteKind => kinds.get(ctx.req) ?? (ctx.accepts('html', 'json') === 'json' ? 'endpoint' : 'page')
+export const kindOf = (ctx: Context): RouteKind =>
+  kinds.get(ctx.req) ?? (ctx.accepts('html', 'json') === 'json' ? 'endpoint' : 'page')
 
 /** Which route a request took, for logs and metrics: never its parameters. */
 const names = new WeakMap<Context['req'], string>()
@@ -46,13 +47,19 @@ const respond = (route: Route, strictTransport: boolean): Middleware => {
       allowReading(ctx, route.cors)
     }
     const handler = route.handlers[(ctx.method === 'HEAD' ? 'GET' : ctx.method) as Method]
-    if (!handler) throw new Refusal('invalid_request', `${ctx.method} is not allowed here`, 405, { headers: { Allow: methods.join(', ') } })
+    if (!handler)
+      throw new Refusal('invalid_request', `${ctx.method} is not allowed here`, 405, {
+        headers: { Allow: methods.join(', ') },
+      })
     await handler(ctx)
   }
 }
 
 /** Makes the router: exact paths, case and trailing slash count. */
-export const makeRouter = (routes: readonly Route[], options: { basePath: string; strictTransport: boolean }): Router => {
+export const makeRouter = (
+  routes: readonly Route[],
+  options: { basePath: string; strictTransport: boolean },
+): Router => {
   const router = new Router({ sensitive: true, strict: true })
   for (const route of routes) {
     const answer = respond(route, options.strictTransport)
@@ -71,7 +78,9 @@ export const answerUnknown = (strictTransport: boolean) => {
   return (ctx: Context, next: Next): Promise<void> => {
     setHeaders(ctx)
     if (!allMethods.includes(ctx.method))
-      throw new Refusal('invalid_request', 'this method is not allowed', 405, { headers: { Allow: 'GET, HEAD, POST' } })
+      throw new Refusal('invalid_request', 'this method is not allowed', 405, {
+        headers: { Allow: 'GET, HEAD, POST' },
+      })
     return next()
   }
 }

@@ -40,7 +40,11 @@ const pageCsp = (rules: PageRules, nonce?: string): string =>
  *
  * @param strictTransport whether the issuer is https and not loopback
  */
-export const headersOf = (kind: RouteKind, rules: PageRules, strictTransport: boolean): ((ctx: Context) => void) => {
+export const headersOf = (
+  kind: RouteKind,
+  rules: PageRules,
+  strictTransport: boolean,
+): ((ctx: Context) => void) => {
   const headers = [...everywhere]
   if (strictTransport) headers.push(['Strict-Transport-Security', 'max-age=63072000'])
   if (rules.isolated) headers.push(['Cross-Origin-Opener-Policy', 'same-origin'])

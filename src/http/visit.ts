@@ -22,7 +22,11 @@ export const recordVisit =
   (addressOf: (ctx: Context) => string): Middleware =>
   (ctx, next) => {
     const requestId = randomBytes(12).toString('hex')
-    visits.set(ctx.req, { requestId, ip: addressOf(ctx), userAgent: (ctx.req.headers['user-agent'] ?? '').slice(0, 300) })
+    visits.set(ctx.req, {
+      requestId,
+      ip: addressOf(ctx),
+      userAgent: (ctx.req.headers['user-agent'] ?? '').slice(0, 300),
+    })
     ctx.res.setHeader('X-Request-Id', requestId)
     return next()
   }

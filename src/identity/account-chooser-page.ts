@@ -14,7 +14,8 @@ const idIn = (ctx: Context): string => ctx.path.slice(ctx.path.lastIndexOf('/') 
 /** The route of the page. */
 export const accountChooserRoute = (services: Needs, basePath: string): Route => {
   const { store, cookies, now, page } = services
-  const aliveAt = async (browserId: string) => (await sessionsOfBrowser(store, browserId)).filter(one => isAlive(one, now()))
+  const aliveAt = async (browserId: string) =>
+    (await sessionsOfBrowser(store, browserId)).filter(one => isAlive(one, now()))
   return {
     path: '/accounts/:id',
     kind: 'page',

@@ -24,19 +24,25 @@ type BrowserNeeds = Pick<Services, 'store' | 'cookies'>
 
 const reading = statement<{ id: string }, { secretHash: string; activeSessionId: string | null }>(
   'browser.read',
-  (knex, { id }) => knex('browser').select({ secretHash: 'secret_hash', activeSessionId: 'active_session_id' }).where({ id }),
+  (knex, { id }) =>
+    knex('browser').select({ secretHash: 'secret_hash', activeSessionId: 'active_session_id' }).where({ id }),
 )
-const inserting = insertion<{ id: string; secret_hash: string; active_session_id: string | null; created_at: number }>(
-  'browser',
-  ['id', 'secret_hash', 'active_session_id', 'created_at'],
-)
+const inserting = insertion<{
+  id: string
+  secret_hash: string
+  active_session_id: string | null
+  created_at: number
+}>('browser', ['id', 'secret_hash', 'active_session_id', 'created_at'])
 const turning = statement<{ id: string; old: string; hash: string; session: string | null }>(
   'browser.turn',
   (knex, { id, old, hash, session }) =>
     knex('browser').where({ id, secret_hash: old }).update({ secret_hash: hash, active_session_id: session }),
 )
 /** What the cookie claims; nothing is known yet about whether it is right. */
-export const presentedCookie = ({ cookies }: Pick<Services, 'cookies'>, ctx: Context): PresentedSecret | undefined => {
+export const presentedCookie = (
+  { cookies }: Pick<Services, 'cookies'>,
+  ctx: Context,
+): PresentedSecret | undefined => {
   const text = cookies.read(ctx)
   return text === undefined ? undefined : readSecret('browser', text)
 }
@@ -51,13 +57,21 @@ export const presentBrowser = async (services: BrowserNeeds, ctx: Context): Prom
 }
 
 /** A browser seen for the first time. Its cookie must be set once the write is committed. */
-export const newBrowser = (now: Date, activeSessionId: string | null = null): { browser: Browser; cookie: string; write: Write } => {
+export const newBrowser = (
+  now: Date,
+  activeSessionId: string | null = null,
+): { browser: Browser; cookie: string; write: Write } => {
   const id = newTextKey(now)
   const { text, hash } = handSecret('browser', id)
   return {
     browser: { id, secret: text.slice(-52), secretHash: hash, activeSessionId },
     cookie: text,
-    write: write(inserting, { id, secret_hash: hash, active_session_id: activeSessionId, created_at: seconds(now) }),
+    write: write(inserting, {
+      id,
+      secret_hash: hash,
+      active_session_id: activeSessionId,
+      created_at: seconds(now),
+    }),
   }
 }
 
@@ -65,7 +79,10 @@ export const newBrowser = (now: Date, activeSessionId: string | null = null): { 
  * A new secret for the cookie, at every sign-in, elevation, change of account and sign-out: a cookie planted before is
  * worth nothing after, and a form made for one person is stale for the next. The write is a guard: refused when the secret was changed meanwhile.
  */
-export const turnBrowser = (browser: Browser, activeSessionId: string | null): { cookie: string; write: Write } => {
+export const turnBrowser = (
+  browser: Browser,
+  activeSessionId: string | null,
+): { cookie: string; write: Write } => {
   const { text, hash } = handSecret('browser', browser.id)
   return {
     cookie: text,
@@ -110,9 +127,11 @@ export const checkOwnForm = async (
     await services.audit.record({ event: 'csrf.rejected', visit: visitOf(ctx), reason })
     throw new Refusal('csrf', description, 403, { reason })
   }
-  if (!isOwnOrigin(ctx, new URL(services.issuer).origin)) return refuse('foreign_origin', 'the form was sent from another site')
+  if (!isOwnOrigin(ctx, new URL(services.issuer).origin))
+    return refuse('foreign_origin', 'the form was sent from another site')
   const browser = await presentBrowser(services, ctx)
-  if (!browser) return refuse('no_browser', 'the form came without our cookie: cookies must be allowed for this site')
+  if (!browser)
+    return refuse('no_browser', 'the form came without our cookie: cookies must be allowed for this site')
   const verdict = judgeFormToken(form.get('form_token'), browser, ctx.path)
   if (verdict === 'stale') throw staleForm(continueAt)
   if (verdict === 'foreign') return refuse('form_token', 'the form does not belong to this browser')

@@ -25,7 +25,11 @@ const listing = statement<Record<never, never>, Group & { members: number }>('gr
     .orderBy('name_key'),
 )
 const ofUser = statement<{ user: string }, Group>('group.of-user', (knex, { user }) =>
-  knex('group').join('membership', 'membership.group_id', 'group.id').select(columns).where({ user_id: user }).orderBy('name_key'),
+  knex('group')
+    .join('membership', 'membership.group_id', 'group.id')
+    .select(columns)
+    .where({ user_id: user })
+    .orderBy('name_key'),
 )
 const members = statement<{ id: string }, { id: string; username: string }>('group.members', (knex, { id }) =>
   knex('membership')
@@ -34,7 +38,9 @@ const members = statement<{ id: string }, { id: string; username: string }>('gro
     .where({ group_id: id })
     .orderBy('username_key'),
 )
-const deleting = statement<{ id: string }>('group.delete', (knex, { id }) => knex('group').where({ id }).delete())
+const deleting = statement<{ id: string }>('group.delete', (knex, { id }) =>
+  knex('group').where({ id }).delete(),
+)
 const joining = insertion<{ user_id: string; group_id: string }>('membership', ['user_id', 'group_id'])
 const leaving = statement<{ user: string; group: string }>('membership.delete', (knex, { user, group }) =>
   knex('membership').where({ user_id: user, group_id: group }).delete(),
@@ -44,7 +50,8 @@ const leaving = statement<{ user: string; group: string }>('membership.delete', 
 export const findGroup = (store: Store, name: string): Promise<Group | undefined> =>
   store.one(finding, { name, key: identifierKey(name) })
 export const listGroups = (store: Store) => store.all(listing, {})
-export const groupsOf = (store: Store, userId: string): Promise<Group[]> => store.all(ofUser, { user: userId })
+export const groupsOf = (store: Store, userId: string): Promise<Group[]> =>
+  store.all(ofUser, { user: userId })
 export const membersOf = (store: Store, id: string) => store.all(members, { id })
 
 /** What is wrong with a group's name, or undefined. */
@@ -56,9 +63,16 @@ export const newGroup = (name: string, now: Date): { group: Group; write: Write 
   const group: Group = { id: newTextKey(now), name: name.trim(), createdAt: seconds(now) }
   return {
     group,
-    write: write(inserting, { id: group.id, name: group.name, name_key: identifierKey(name), created_at: group.createdAt }),
+    write: write(inserting, {
+      id: group.id,
+      name: group.name,
+      name_key: identifierKey(name),
+      created_at: group.createdAt,
+    }),
   }
 }
 export const deleteGroup = (id: string): Write => write(deleting, { id })
-export const joinGroup = (userId: string, groupId: string): Write => write(joining, { user_id: userId, group_id: groupId })
-export const leaveGroup = (userId: string, groupId: string): Write => write(leaving, { user: userId, group: groupId }, 'any')
+export const joinGroup = (userId: string, groupId: string): Write =>
+  write(joining, { user_id: userId, group_id: groupId })
+export const leaveGroup = (userId: string, groupId: string): Write =>
+  write(leaving, { user: userId, group: groupId }, 'any')

@@ -1,7 +1,8 @@
 /** What people are called: kept as typed, compared normalised in JavaScript, so that both databases agree. */
 
 /** NFKC and case folded: two spellings of one name are one key. */
-export const identifierKey = (text: string): string => text.trim().normalize('NFKC').toLowerCase().normalize('NFKC')
+export const identifierKey = (text: string): string =>
+  text.trim().normalize('NFKC').toLowerCase().normalize('NFKC')
 
 /** Invisible, control and private characters, and every white space. */
 const unseen = /[\p{C}\p{Z}\p{Default_Ignorable_Code_Point}]/u
@@ -15,7 +16,9 @@ const scripts: [string, RegExp][] = [
 ]
 
 /** What is wrong with a user name: a reason of the catalogue, or undefined. */
-export const usernameFault = (username: string): 'required' | 'too_long' | 'unseen_characters' | 'mixed_scripts' | undefined => {
+export const usernameFault = (
+  username: string,
+): 'required' | 'too_long' | 'unseen_characters' | 'mixed_scripts' | undefined => {
   if (username.trim() === '') return 'required'
   if (username.length > 100) return 'too_long'
   if (unseen.test(username.trim())) return 'unseen_characters'
@@ -26,6 +29,10 @@ export const usernameFault = (username: string): 'required' | 'too_long' | 'unse
 
 /** What is wrong with an e-mail address; what a mail server would say is not ours to know. */
 export const emailFault = (email: string): 'email_form' | undefined =>
-  email.length > 254 || unseen.test(email) || !/^[^@<>",;:\\()[\]]{1,64}@[^@<>",;:\\()[\]]+\.[^@.<>",;:\\()[\]]+$|^[^@<>",;:\\()[\]]{1,64}@localhost$/u.test(email)
+  email.length > 254 ||
+  unseen.test(email) ||
+  !/^[^@<>",;:\\()[\]]{1,64}@[^@<>",;:\\()[\]]+\.[^@.<>",;:\\()[\]]+$|^[^@<>",;:\\()[\]]{1,64}@localhost$/u.test(
+    email,
+  )
     ? 'email_form'
     : undefined

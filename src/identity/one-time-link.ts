@@ -13,17 +13,23 @@ const kinds: Record<LinkPurpose, SecretKind> = { 'set-up': 'setUpLink', 'set-pas
 type Row = { id: string; purpose: string; secret_hash: string; user_id: string | null; expires_at: number }
 
 const links = singleUse<Row>('one_time_link', ['id', 'purpose', 'secret_hash', 'user_id', 'expires_at'])
-const reading = statement<{ id: string; purpose: string; now: number }, { secretHash: string; userId: string | null }>(
-  'one_time_link.read',
-  (knex, { id, purpose, now }) =>
-    knex('one_time_link')
-      .select({ secretHash: 'secret_hash', userId: 'user_id' })
-      .where({ id, purpose })
-      .whereNull('used_at')
-      .andWhere('expires_at', '>', now),
+const reading = statement<
+  { id: string; purpose: string; now: number },
+  { secretHash: string; userId: string | null }
+>('one_time_link.read', (knex, { id, purpose, now }) =>
+  knex('one_time_link')
+    .select({ secretHash: 'secret_hash', userId: 'user_id' })
+    .where({ id, purpose })
+    .whereNull('used_at')
+    .andWhere('expires_at', '>', now),
 )
-const forgetting = statement<{ purpose: string; user: string | null }>('one_time_link.forget', (knex, { purpose, user }) =>
-  knex('one_time_link').where({ purpose }).whereRaw('coalesce(user_id, ?) = coalesce(cast(? as text), ?)', ['', user, '']).delete(),
+const forgetting = statement<{ purpose: string; user: string | null }>(
+  'one_time_link.forget',
+  (knex, { purpose, user }) =>
+    knex('one_time_link')
+      .where({ purpose })
+      .whereRaw('coalesce(user_id, ?) = coalesce(cast(? as text), ?)', ['', user, ''])
+      .delete(),
 )
 
 /** A link's token, and the writes that store it in place of any earlier one for the same purpose and user. */
@@ -37,7 +43,13 @@ export const newLink = (
     token: text,
     writes: [
       write(forgetting, { purpose, user: userId ?? null }, 'any'),
-      links.insert({ id, purpose, secret_hash: hash, user_id: userId ?? null, expires_at: seconds(now) + ttl }),
+      links.insert({
+        id,
+        purpose,
+        secret_hash: hash,
+        user_id: userId ?? null,
+        expires_at: seconds(now) + ttl,
+      }),
     ],
   }
 }

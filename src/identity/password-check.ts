@@ -1,35 +1,41 @@
 /** Username and password against what is stored: unknown user and wrong password take the same time and say the same. */
+
+import { throttleAddress } from '../http/proxy.ts'
 import type { Visit } from '../http/visit.ts'
 import type { Services } from '../services.ts'
 import type { Write } from '../store/commit.ts'
 import { hashSecret } from '../store/secret.ts'
 import { statement } from '../store/statement.ts'
 import { accountRule, addressRules, countFailure, forgetFailures, readCount } from '../throttle/throttle.ts'
-import { throttleAddress } from '../http/proxy.ts'
 import { identifierKey } from './identifier.ts'
 import { isPossiblePassword, storePassword } from './password.ts'
 
 export type PasswordAttempt = { username: string; password: string; browserId: string; visit: Visit }
 
 export type CheckOutcome =
-  | { kind: 'proved'; userId: string; /** For the commit that signs in. */ writes: Write[] }
+  | { kind: 'proved'; userId: string /** For the commit that signs in. */; writes: Write[] }
   | { kind: 'wrong' }
   | { kind: 'throttled'; retryAfter: number }
 
 type Candidate = { id: string; hash: string | null; disabledAt: number | null; known: number }
 
-const finding = statement<{ key: string; browser: string }, Candidate>('password-check.find', (knex, { key, browser }) =>
-  knex('user')
-    .leftJoin('password', 'password.user_id', 'user.id')
-    .select({ id: 'user.id', hash: 'password.hash', disabledAt: 'user.disabled_at' })
-    .select({
-      known: knex('session').count('*').whereRaw('"session"."user_id" = "user"."id"').andWhere({ browser_id: browser }),
-    })
-    .where({ username_key: key })
-    .orWhere({ email_key: key })
-    // A name goes before an address: nobody can take over a sign-in by naming their account like an address.
-    .orderByRaw('case when username_key = ? then 0 else 1 end', [key])
-    .limit(1),
+const finding = statement<{ key: string; browser: string }, Candidate>(
+  'password-check.find',
+  (knex, { key, browser }) =>
+    knex('user')
+      .leftJoin('password', 'password.user_id', 'user.id')
+      .select({ id: 'user.id', hash: 'password.hash', disabledAt: 'user.disabled_at' })
+      .select({
+        known: knex('session')
+          .count('*')
+          .whereRaw('"session"."user_id" = "user"."id"')
+          .andWhere({ browser_id: browser }),
+      })
+      .where({ username_key: key })
+      .orWhere({ email_key: key })
+      // A name goes before an address: nobody can take over a sign-in by naming their account like an address.
+      .orderByRaw('case when username_key = ? then 0 else 1 end', [key])
+      .limit(1),
 )
 
 type Needs = Pick<Services, 'store' | 'now' | 'audit' | 'passwords' | 'metrics'>
@@ -61,7 +67,8 @@ const judge = async (
   const ofAddress = await Promise.all(addressRules.map(rule => readCount(store, rule, address, now())))
   const wait = Math.max(ofAccount.wait, ...ofAddress.map(count => count.wait))
   if (wait > 0) return { kind: 'throttled', retryAfter: wait }
-  const fits = isPossiblePassword(password) && (await passwords.verify(candidate?.hash ?? undefined, password))
+  const fits =
+    isPossiblePassword(password) && (await passwords.verify(candidate?.hash ?? undefined, password))
   if (candidate && fits && candidate.disabledAt === null) {
     const forget = ofAccount.count > 0 ? [forgetFailures(accountRule, account)] : []
     const outdated = candidate.hash !== null && passwords.isOutdated(candidate.hash)

@@ -27,8 +27,16 @@ export type PasswordHasher = {
 const longestWait = 5_000
 
 /** Makes the hasher of one server. */
-export const makePasswordHasher = (settings: PasswordSettings, onWait: (seconds: number) => void): PasswordHasher => {
-  const options = { memoryCost: settings.memory, timeCost: settings.passes, parallelism: 1, hashLength: 32 } as const
+export const makePasswordHasher = (
+  settings: PasswordSettings,
+  onWait: (seconds: number) => void,
+): PasswordHasher => {
+  const options = {
+    memoryCost: settings.memory,
+    timeCost: settings.passes,
+    parallelism: 1,
+    hashLength: 32,
+  } as const
   const places = Math.max(1, availableParallelism() - 1)
   const waiting: { start: () => void; since: number }[] = []
   let running = 0
@@ -51,7 +59,8 @@ export const makePasswordHasher = (settings: PasswordSettings, onWait: (seconds:
       return
     }
     const expected = (turn * (waiting.length + 1)) / places
-    if (expected > longestWait) throw temporarilyUnavailable('too many people sign in at once', Math.ceil(expected / 1000))
+    if (expected > longestWait)
+      throw temporarilyUnavailable('too many people sign in at once', Math.ceil(expected / 1000))
     await new Promise<void>(start => waiting.push({ start, since: performance.now() }))
   }
   return {
@@ -78,8 +87,13 @@ export const makePasswordHasher = (settings: PasswordSettings, onWait: (seconds:
 const reading = statement<{ user: string }, { hash: string }>('password.read', (knex, { user }) =>
   knex('password').select('hash').where({ user_id: user }),
 )
-const storing = statement<{ user_id: string; hash: string; changed_at: number }>('password.store', (knex, row) =>
-  knex('password').insert({ user_id: row.user_id, hash: row.hash, changed_at: row.changed_at }).onConflict('user_id').merge(),
+const storing = statement<{ user_id: string; hash: string; changed_at: number }>(
+  'password.store',
+  (knex, row) =>
+    knex('password')
+      .insert({ user_id: row.user_id, hash: row.hash, changed_at: row.changed_at })
+      .onConflict('user_id')
+      .merge(),
 )
 
 export const findPasswordHash = async (store: Store, userId: string): Promise<string | undefined> =>
@@ -94,7 +108,13 @@ const adminMinLength = 15
 const mostCharacters = 256
 const mostBytes = 1024
 
-export type PasswordFault = 'required' | 'too_short' | 'too_short_admin' | 'too_long' | 'common' | 'contains_name'
+export type PasswordFault =
+  | 'required'
+  | 'too_short'
+  | 'too_short_admin'
+  | 'too_long'
+  | 'common'
+  | 'contains_name'
 
 let commonPasswords: Promise<Set<string>> | undefined
 
@@ -111,7 +131,11 @@ const loadCommonPasswords = async (): Promise<Set<string>> => {
  */
 export const passwordFault = async (
   password: string,
-  { minLength, admin, names }: { minLength: number; admin: boolean; names: readonly (string | null | undefined)[] },
+  {
+    minLength,
+    admin,
+    names,
+  }: { minLength: number; admin: boolean; names: readonly (string | null | undefined)[] },
 ): Promise<PasswordFault | undefined> => {
   const length = [...password].length
   if (length === 0) return 'required'
@@ -121,9 +145,13 @@ export const passwordFault = async (
   const folded = identifierKey(password)
   commonPasswords ??= loadCommonPasswords()
   if ((await commonPasswords).has(folded)) return 'common'
-  const words = ['lintel', ...names.flatMap(name => (name ? [identifierKey(name), identifierKey(name.split('@')[0] ?? '')] : []))]
+  const words = [
+    'lintel',
+    ...names.flatMap(name => (name ? [identifierKey(name), identifierKey(name.split('@')[0] ?? '')] : [])),
+  ]
   // A long password may hold a name; one that is little more than a name may not.
-  if (words.some(word => word.length >= 3 && folded.includes(word) && length - [...word].length < 6)) return 'contains_name'
+  if (words.some(word => word.length >= 3 && folded.includes(word) && length - [...word].length < 6))
+    return 'contains_name'
   return undefined
 }
 

@@ -53,7 +53,10 @@ export const readAmr = (text: string): string[] => JSON.parse(text) as string[]
 const fromRow = (row: SessionRow): Session => ({ ...row, amr: readAmr(row.amr) })
 
 const byId = statement<{ id: string }, SessionRow>('session.by-id', (knex, { id }) =>
-  knex('session').join('user', 'user.id', 'session.user_id').select(sessionColumns).where({ 'session.id': id }),
+  knex('session')
+    .join('user', 'user.id', 'session.user_id')
+    .select(sessionColumns)
+    .where({ 'session.id': id }),
 )
 const byBrowser = statement<{ browser: string }, SessionRow>('session.by-browser', (knex, { browser }) =>
   knex('session')
@@ -127,7 +130,13 @@ const inserting = insertion<{
 /** A session to be, and the write that makes it. */
 export const newSession = (
   { userId, amr, acr }: Authenticated,
-  { browserId, visit, now, idleTtl, ttl }: { browserId: string; visit: Visit; now: Date; idleTtl: number; ttl: number },
+  {
+    browserId,
+    visit,
+    now,
+    idleTtl,
+    ttl,
+  }: { browserId: string; visit: Visit; now: Date; idleTtl: number; ttl: number },
 ): { id: string; write: Write } => {
   const id = newTextKey(now)
   const at = seconds(now)
@@ -164,20 +173,38 @@ const touching = statement<{ id: string; now: number }>('session.touch', (knex, 
 
 /** The same person has signed in again: a new `auth_time`, the same id. */
 export const renewSession = (session: Session, { amr, acr }: Authenticated, now: Date, ttl: number): Write =>
-  write(renewing, { id: session.id, now: seconds(now), amr: JSON.stringify(amr), acr, expires: seconds(now) + ttl })
+  write(renewing, {
+    id: session.id,
+    now: seconds(now),
+    amr: JSON.stringify(amr),
+    acr,
+    expires: seconds(now) + ttl,
+  })
 
 /** Activity, written at most once a minute. */
 export const touchSession = (session: { id: string; seenAt: number }, now: Date): Write[] =>
   seconds(now) - session.seenAt < 60 ? [] : [write(touching, { id: session.id, now: seconds(now) }, 'any')]
 
 /** Why a session ended. All but `idle` are told to every app; `idle` to those that ask for it. */
-export type EndReason = 'signed_out' | 'revoked' | 'expired' | 'idle' | 'password_changed' | 'user_disabled' | 'user_deleted'
+export type EndReason =
+  | 'signed_out'
+  | 'revoked'
+  | 'expired'
+  | 'idle'
+  | 'password_changed'
+  | 'user_disabled'
+  | 'user_deleted'
 
 /** Who listens when sessions end: the writes of `oauth/logout`, for the same commit. */
-export type SessionEnded = (sessions: readonly { id: string; userId: string }[], reason: EndReason) => Promise<Write[]>
+export type SessionEnded = (
+  sessions: readonly { id: string; userId: string }[],
+  reason: EndReason,
+) => Promise<Write[]>
 
-const ending = statement<{ id: string; now: number; reason: string }>('session.end', (knex, { id, now, reason }) =>
-  knex('session').where({ id }).whereNull('ended_at').update({ ended_at: now, end_reason: reason }),
+const ending = statement<{ id: string; now: number; reason: string }>(
+  'session.end',
+  (knex, { id, now, reason }) =>
+    knex('session').where({ id }).whereNull('ended_at').update({ ended_at: now, end_reason: reason }),
 )
 
 /**
@@ -193,7 +220,10 @@ export const endSessions = async (
   ...sessions.map(session => write(ending, { id: session.id, now: seconds(now()), reason })),
   ...sessions.map(session =>
     audit.write({
-      event: reason === 'signed_out' || reason === 'expired' || reason === 'idle' ? 'session.ended' : 'session.revoked',
+      event:
+        reason === 'signed_out' || reason === 'expired' || reason === 'idle'
+          ? 'session.ended'
+          : 'session.revoked',
       visit,
       userId: session.userId,
       reason,
@@ -221,9 +251,17 @@ export const agedOutSessions = (store: Store, now: Date, limit: number) =>
 
 const cleaning = statement<{ before: number; limit: number }>('session.clean', (knex, { before, limit }) =>
   knex('session')
-    .whereIn('id', knex('session').select('id').where('expires_at', '<', before).whereNotNull('ended_at').limit(knex.raw('?', [limit]) as unknown as number))
+    .whereIn(
+      'id',
+      knex('session')
+        .select('id')
+        .where('expires_at', '<', before)
+        .whereNotNull('ended_at')
+        .limit(knex.raw('?', [limit]) as unknown as number),
+    )
     .delete(),
 )
 
 /** Deletes sessions that ended long ago, at most `limit`: until then the browser counts as known to the user. */
-export const cleanSessions = (before: Date, limit: number): Write => write(cleaning, { before: seconds(before), limit }, 'any')
+export const cleanSessions = (before: Date, limit: number): Write =>
+  write(cleaning, { before: seconds(before), limit }, 'any')

@@ -6,4 +6,6 @@ export const signInMethods = {
 } as const
 
 /** Every `amr` value that a token of ours can hold. */
-export const amrValues: readonly string[] = [...new Set(Object.values(signInMethods).flatMap(method => method.amr))]
+export const amrValues: readonly string[] = [
+  ...new Set(Object.values(signInMethods).flatMap(method => method.amr)),
+]

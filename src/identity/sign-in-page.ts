@@ -11,17 +11,30 @@ import { isAlive, sessionsOfBrowser } from './session.ts'
 import { completeSignIn, openSignIn, type SessionSettings, type SignIn, signInWrites } from './sign-in.ts'
 import { signInMethods } from './sign-in-methods.ts'
 
-type Needs = Pick<Services, 'store' | 'cookies' | 'now' | 'audit' | 'page' | 'issuer' | 'passwords' | 'metrics'>
+type Needs = Pick<
+  Services,
+  'store' | 'cookies' | 'now' | 'audit' | 'page' | 'issuer' | 'passwords' | 'metrics'
+>
 
 const idIn = (ctx: Context): string => ctx.path.slice(ctx.path.lastIndexOf('/') + 1)
 
-type Shown = { error?: 'invalid_credentials' | 'too_many_attempts' | 'missing'; username?: string; retryAfter?: number }
+type Shown = {
+  error?: 'invalid_credentials' | 'too_many_attempts' | 'missing'
+  username?: string
+  retryAfter?: number
+}
 
 /** The route of the page. */
 export const signInRoute = (services: Needs, settings: SessionSettings, basePath: string): Route => {
   const { store, cookies, now, page } = services
 
-  const show = async (ctx: Context, browser: Browser, signIn: SignIn, status: number, shown: Shown): Promise<void> => {
+  const show = async (
+    ctx: Context,
+    browser: Browser,
+    signIn: SignIn,
+    status: number,
+    shown: Shown,
+  ): Promise<void> => {
     const { reason } = signIn
     const others = (await sessionsOfBrowser(store, browser.id)).filter(session => isAlive(session, now()))
     if (shown.retryAfter !== undefined) ctx.set('Retry-After', String(shown.retryAfter))
@@ -36,7 +49,10 @@ export const signInRoute = (services: Needs, settings: SessionSettings, basePath
         error: shown.error,
         retryAfter: shown.retryAfter,
         offerRemember: settings.rememberTtl > 0,
-        reason: reason.askAgain && others.some(session => session.username === reason.loginHint) ? 'again' : undefined,
+        reason:
+          reason.askAgain && others.some(session => session.username === reason.loginHint)
+            ? 'again'
+            : undefined,
         chooserUrl: others.length > 0 && !reason.askAgain ? `${basePath}/accounts/${signIn.id}` : undefined,
       },
       { status, locale: reason.locale },
@@ -67,8 +83,13 @@ export const signInRoute = (services: Needs, settings: SessionSettings, basePath
         const method = signInMethods.password
         const outcome = await method.check(services, { username, password, browserId: browser.id, visit })
         if (outcome.kind === 'throttled')
-          return show(ctx, browser, signIn, 429, { error: 'too_many_attempts', retryAfter: outcome.retryAfter, ...typed })
-        if (outcome.kind === 'wrong') return show(ctx, browser, signIn, 422, { error: 'invalid_credentials', ...typed })
+          return show(ctx, browser, signIn, 429, {
+            error: 'too_many_attempts',
+            retryAfter: outcome.retryAfter,
+            ...typed,
+          })
+        if (outcome.kind === 'wrong')
+          return show(ctx, browser, signIn, 422, { error: 'invalid_credentials', ...typed })
         const amr = [...method.amr]
         const signedIn = await signInWrites(
           services,
@@ -77,7 +98,11 @@ export const signInRoute = (services: Needs, settings: SessionSettings, basePath
           { browser, visit, remember: form.has('remember') },
         )
         try {
-          await store.commit([...signedIn.writes, completeSignIn(signIn.id, signedIn.sessionId, true), ...outcome.writes])
+          await store.commit([
+            ...signedIn.writes,
+            completeSignIn(signIn.id, signedIn.sessionId, true),
+            ...outcome.writes,
+          ])
         } catch (error) {
           // The same form was sent twice at once: the other one has signed in, and its answer sets the cookie.
           if (error instanceof GuardFailed) return redirect(ctx, ctx.path)

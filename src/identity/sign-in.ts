@@ -38,12 +38,10 @@ export type SignIn = {
 /** As long as the transaction it may belong to. */
 export const signInTtl = 1800
 
-const inserting = insertion<{ id: string; browser_id: string | null; told: string; expires_at: number }>('sign_in', [
-  'id',
-  'browser_id',
-  'told',
-  'expires_at',
-])
+const inserting = insertion<{ id: string; browser_id: string | null; told: string; expires_at: number }>(
+  'sign_in',
+  ['id', 'browser_id', 'told', 'expires_at'],
+)
 
 type Row = Omit<SignIn, 'reason' | 'authenticated'> & { told: string; authenticated: number }
 const reading = statement<{ id: string }, Row>('sign_in.read', (knex, { id }) =>
@@ -60,23 +58,34 @@ const reading = statement<{ id: string }, Row>('sign_in.read', (knex, { id }) =>
 )
 const completing = statement<{ id: string; session: string; authenticated: number }>(
   'sign_in.complete',
-  (knex, { id, session, authenticated }) => knex('sign_in').where({ id }).update({ session_id: session, authenticated }),
+  (knex, { id, session, authenticated }) =>
+    knex('sign_in').where({ id }).update({ session_id: session, authenticated }),
 )
 const claiming = statement<{ id: string; browser: string }>('sign_in.claim', (knex, { id, browser }) =>
   knex('sign_in').where({ id }).whereNull('browser_id').update({ browser_id: browser }),
 )
 
 /** A record of why a browser goes to sign in. Without a browser, the one that opens it first owns it. */
-export const newSignIn = (reason: SignInReason, browserId: string | null, now: Date): { id: string; write: Write } => {
+export const newSignIn = (
+  reason: SignInReason,
+  browserId: string | null,
+  now: Date,
+): { id: string; write: Write } => {
   const id = newTextKey(now)
   return {
     id,
-    write: write(inserting, { id, browser_id: browserId, told: JSON.stringify(reason), expires_at: seconds(now) + signInTtl }),
+    write: write(inserting, {
+      id,
+      browser_id: browserId,
+      told: JSON.stringify(reason),
+      expires_at: seconds(now) + signInTtl,
+    }),
   }
 }
 
 /** The write by which the first browser that opens it owns it. */
-export const claimSignIn = (id: string, browserId: string): Write => write(claiming, { id, browser: browserId })
+export const claimSignIn = (id: string, browserId: string): Write =>
+  write(claiming, { id, browser: browserId })
 
 /** The write that says which session a sign-in ended in. */
 export const completeSignIn = (id: string, sessionId: string, authenticated: boolean): Write =>
@@ -84,7 +93,9 @@ export const completeSignIn = (id: string, sessionId: string, authenticated: boo
 
 export const findSignIn = async (store: Store, id: string): Promise<SignIn | undefined> => {
   const row = await store.one(reading, { id })
-  return row && { ...row, reason: JSON.parse(row.told) as SignInReason, authenticated: row.authenticated === 1 }
+  return (
+    row && { ...row, reason: JSON.parse(row.told) as SignInReason, authenticated: row.authenticated === 1 }
+  )
 }
 
 /** For the error page: which app it was, and where it can be started again. */
@@ -107,11 +118,18 @@ export const appOf = ({ asker }: SignInReason): Pick<RefusalOptions, 'app'> =>
  *
  * @throws Refusal `expired`, or `invalid_request` when it was started in another browser
  */
-export const openSignIn = async (store: Store, id: string, browser: Browser | undefined, now: Date): Promise<SignIn> => {
+export const openSignIn = async (
+  store: Store,
+  id: string,
+  browser: Browser | undefined,
+  now: Date,
+): Promise<SignIn> => {
   const signIn = await findSignIn(store, id)
   if (!signIn) throw new Refusal('expired', 'there is no such sign-in, or it was left too long', 400)
   if (!browser || signIn.browserId !== browser.id)
-    throw new Refusal('invalid_request', 'this sign-in was not started in this browser', 400, { reason: 'foreign_browser' })
+    throw new Refusal('invalid_request', 'this sign-in was not started in this browser', 400, {
+      reason: 'foreign_browser',
+    })
   if (signIn.expiresAt <= seconds(now))
     throw new Refusal('expired', 'the sign-in was left for more than 30 minutes', 400, appOf(signIn.reason))
   return signIn
@@ -158,7 +176,14 @@ export const signInWrites = async (
 
 const cleaning = statement<{ before: number; limit: number }>('sign_in.clean', (knex, { before, limit }) =>
   knex('sign_in')
-    .whereIn('id', knex('sign_in').select('id').where('expires_at', '<', before).orderBy('id').limit(knex.raw('?', [limit]) as unknown as number))
+    .whereIn(
+      'id',
+      knex('sign_in')
+        .select('id')
+        .where('expires_at', '<', before)
+        .orderBy('id')
+        .limit(knex.raw('?', [limit]) as unknown as number),
+    )
     .delete(),
 )
 

@@ -47,9 +47,16 @@ const fromRow = (row: UserRow): User => ({
 })
 
 const byName = statement<{ name: string; key: string }, UserRow>('user.by-name', (knex, { name, key }) =>
-  knex('user').select(columns).where({ username_key: key }).orWhere({ id: name }).orWhere({ sub: name }).limit(2),
+  knex('user')
+    .select(columns)
+    .where({ username_key: key })
+    .orWhere({ id: name })
+    .orWhere({ sub: name })
+    .limit(2),
 )
-const byId = statement<{ id: string }, UserRow>('user.by-id', (knex, { id }) => knex('user').select(columns).where({ id }))
+const byId = statement<{ id: string }, UserRow>('user.by-id', (knex, { id }) =>
+  knex('user').select(columns).where({ id }),
+)
 const byEmail = statement<{ key: string }, UserRow>('user.by-email', (knex, { key }) =>
   knex('user').select(columns).where({ email_key: key }),
 )
@@ -75,7 +82,8 @@ export const findUserByEmail = async (store: Store, email: string): Promise<User
 }
 
 /** Whether anybody administers this server yet. */
-export const hasAdministrator = async (store: Store): Promise<boolean> => (await store.one(firstAdmin, {})) !== undefined
+export const hasAdministrator = async (store: Store): Promise<boolean> =>
+  (await store.one(firstAdmin, {})) !== undefined
 
 export type NewUser = {
   username: string
@@ -103,7 +111,8 @@ export const userFaults = (user: Pick<NewUser, 'username' | 'email' | 'name' | '
   if (email) faults.push({ field: 'email', reason: email })
   if (user.name !== undefined && (user.name.length > longestName || controls.test(user.name)))
     faults.push({ field: 'name', reason: 'too_long' })
-  if (user.claims !== undefined && JSON.stringify(user.claims).length > 8192) faults.push({ field: 'claims', reason: 'too_long' })
+  if (user.claims !== undefined && JSON.stringify(user.claims).length > 8192)
+    faults.push({ field: 'claims', reason: 'too_long' })
   return faults
 }
 
@@ -151,7 +160,10 @@ export const newUser = (user: NewUser, now: Date): { user: User; write: Write } 
     createdAt: seconds(now),
     updatedAt: seconds(now),
   }
-  return { user: made, write: write(inserting, { ...columnsOf(made), id, sub: made.sub, created_at: made.createdAt }) }
+  return {
+    user: made,
+    write: write(inserting, { ...columnsOf(made), id, sub: made.sub, created_at: made.createdAt }),
+  }
 }
 
 const columnsOf = (user: User) => ({
@@ -184,8 +196,10 @@ const updating = statement<ReturnType<typeof columnsOf> & { id: string }>('user.
 export const updateUser = (user: User, now: Date): Write =>
   write(updating, { ...columnsOf({ ...user, updatedAt: seconds(now) }), id: user.id })
 
-const disabling = statement<{ id: string; now: number; before: string }>('user.disable', (knex, { id, now, before }) =>
-  knex('user').where({ id }).update({ disabled_at: now, ended_before: before, updated_at: now }),
+const disabling = statement<{ id: string; now: number; before: string }>(
+  'user.disable',
+  (knex, { id, now, before }) =>
+    knex('user').where({ id }).update({ disabled_at: now, ended_before: before, updated_at: now }),
 )
 const enabling = statement<{ id: string; now: number }>('user.enable', (knex, { id, now }) =>
   knex('user').where({ id }).update({ disabled_at: null, updated_at: now }),
@@ -193,10 +207,13 @@ const enabling = statement<{ id: string; now: number }>('user.enable', (knex, { 
 const endingAccess = statement<{ id: string; before: string }>('user.end-access', (knex, { id, before }) =>
   knex('user').where({ id }).update({ ended_before: before }),
 )
-const deleting = statement<{ id: string }>('user.delete', (knex, { id }) => knex('user').where({ id }).delete())
+const deleting = statement<{ id: string }>('user.delete', (knex, { id }) =>
+  knex('user').where({ id }).delete(),
+)
 
 /** Disables a user and ends every authorization given until now. */
-export const disableUser = (id: string, now: Date): Write => write(disabling, { id, now: seconds(now), before: keyAt(now) })
+export const disableUser = (id: string, now: Date): Write =>
+  write(disabling, { id, now: seconds(now), before: keyAt(now) })
 export const enableUser = (id: string, now: Date): Write => write(enabling, { id, now: seconds(now) })
 /** Ends every authorization given until now: after a change of password, say. */
 export const endAccessOf = (id: string, now: Date): Write => write(endingAccess, { id, before: keyAt(now) })

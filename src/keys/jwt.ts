@@ -25,10 +25,10 @@ const encode = (value: object): string => Buffer.from(JSON.stringify(value)).toS
 const headers = new WeakMap<SigningKey, Map<string, string>>()
 
 const headerOf = (key: SigningKey, typ: string): string => {
-  let ofKey = headers.get(key)
-  if (!ofKey) headers.set(key, (ofKey = new Map()))
-  let header = ofKey.get(typ)
-  if (!header) ofKey.set(typ, (header = encode({ alg: key.alg, typ, kid: key.kid })))
+  const ofKey = headers.get(key) ?? new Map<string, string>()
+  headers.set(key, ofKey)
+  const header = ofKey.get(typ) ?? encode({ alg: key.alg, typ, kid: key.kid })
+  ofKey.set(typ, header)
   return header
 }
 
@@ -50,7 +50,8 @@ export const signJwt = (key: SigningKey, typ: string, claims: Claims): Promise<s
   })
 }
 
-const isRecord = (value: unknown): value is Claims => typeof value === 'object' && value !== null && !Array.isArray(value)
+const isRecord = (value: unknown): value is Claims =>
+  typeof value === 'object' && value !== null && !Array.isArray(value)
 
 const decode = (part: string): Claims | undefined => {
   try {

@@ -1,5 +1,12 @@
 /** Signing keys: in the database, private parts encrypted, ready as key objects in memory. */
-import { createHash, createPrivateKey, createPublicKey, generateKeyPair, type JsonWebKey, type KeyObject } from 'node:crypto'
+import {
+  createHash,
+  createPrivateKey,
+  createPublicKey,
+  generateKeyPair,
+  type JsonWebKey,
+  type KeyObject,
+} from 'node:crypto'
 import { changedFrom, readVersions } from '../store/change.ts'
 import { GuardFailed, type Write, write } from '../store/commit.ts'
 import type { Store } from '../store/database.ts'
@@ -144,14 +151,18 @@ export const makeFirstKeys = async (
 ): Promise<void> => {
   const { key: version } = await readVersions(store)
   const existing = await listKeys(store)
-  const missing = options.algorithms.filter(isSigningAlgorithm).filter(alg => !existing.some(key => key.alg === alg))
+  const missing = options.algorithms
+    .filter(isSigningAlgorithm)
+    .filter(alg => !existing.some(key => key.alg === alg))
   if (missing.length === 0) return
   if (existing.length === 0 && (await store.one(countingUsers, {})) !== undefined)
     throw new KeyRingError(
       'the database has users but no signing keys. Restore the table signing_key from a backup; new keys would hide the loss',
     )
   const made = await Promise.all(
-    missing.map(alg => newSigningKey({ alg, rsaBits: options.rsaBits, box: options.box, now: options.now() }, 'active')),
+    missing.map(alg =>
+      newSigningKey({ alg, rsaBits: options.rsaBits, box: options.box, now: options.now() }, 'active'),
+    ),
   )
   try {
     await store.commit([changedFrom('key', version), ...made.map(one => one.write)])
@@ -172,7 +183,12 @@ const isPublished = (row: KeyRow): boolean =>
   row.state === 'announced' || row.state === 'active' || row.state === 'retiring'
 
 const load = (rows: KeyRow[], box: SecretBox): Loaded => {
-  const loaded: Loaded = { signers: new Map(), published: new Map(), retired: new Map(), jwks: documentOf(rows) }
+  const loaded: Loaded = {
+    signers: new Map(),
+    published: new Map(),
+    retired: new Map(),
+    jwks: documentOf(rows),
+  }
   for (const row of rows) {
     if (row.state === 'gone') continue
     const publicKey = createPublicKey({ key: JSON.parse(row.public_jwk) as JsonWebKey, format: 'jwk' })
@@ -206,7 +222,8 @@ export const openKeyRing = async (store: Store, box: SecretBox): Promise<KeyRing
   }
   const reload = async (): Promise<void> => {
     const rows = await listKeys(store)
-    if (!rows.some(row => row.state === 'active')) throw new KeyRingError('there is no active signing key in the database')
+    if (!rows.some(row => row.state === 'active'))
+      throw new KeyRingError('there is no active signing key in the database')
     try {
       loaded = load(rows, box)
     } catch (cause) {

@@ -2,20 +2,24 @@
 import { randomBytes } from 'node:crypto'
 import { closeSync, fsyncSync, mkdirSync, openSync, readFileSync, writeSync } from 'node:fs'
 import { join } from 'node:path'
-import { ConfigError, type Config } from '../config.ts'
+import { type Config, ConfigError } from '../config.ts'
 
 /**
  * The master keys: the first encrypts, all decrypt.
  *
  * @throws ConfigError when the file is there and holds no key
  */
-export const readMasterKeys = ({ masterKey, data }: Pick<Config, 'masterKey' | 'data'>): readonly Buffer[] => {
+export const readMasterKeys = ({
+  masterKey,
+  data,
+}: Pick<Config, 'masterKey' | 'data'>): readonly Buffer[] => {
   if (masterKey !== undefined) return masterKey
   const path = join(data, 'master.key')
   mkdirSync(data, { recursive: true, mode: 0o700 })
   const made = makeFile(path)
   const key = made ?? Buffer.from(readFileSync(path, 'utf8').trim(), 'base64url')
-  if (key.length !== 32) throw new ConfigError(`${path} does not hold a master key of 32 bytes; restore it from a backup`)
+  if (key.length !== 32)
+    throw new ConfigError(`${path} does not hold a master key of 32 bytes; restore it from a backup`)
   return [key]
 }
 

@@ -45,17 +45,28 @@ export const makeSecretBox = (masterKeys: readonly Buffer[]): SecretBox => {
       const nonce = randomBytes(12)
       const cipher = createCipheriv('aes-256-gcm', first.boxKey, nonce).setAAD(Buffer.from(context))
       const sealed = Buffer.concat([cipher.update(text, 'utf8'), cipher.final()])
-      return ['1', first.name, ...[nonce, sealed, cipher.getAuthTag()].map(part => part.toString('base64url'))].join('.')
+      return [
+        '1',
+        first.name,
+        ...[nonce, sealed, cipher.getAuthTag()].map(part => part.toString('base64url')),
+      ].join('.')
     },
     open: (box, context) => {
       const [version, name = '', nonce = '', sealed = '', tag = ''] = box.split('.')
       if (version !== '1') throw new SecretBoxError('an encrypted value has an unknown form')
       try {
-        const decipher = createDecipheriv('aes-256-gcm', named(name).boxKey, Buffer.from(nonce, 'base64url'), {
-          authTagLength: 16,
-        })
+        const decipher = createDecipheriv(
+          'aes-256-gcm',
+          named(name).boxKey,
+          Buffer.from(nonce, 'base64url'),
+          {
+            authTagLength: 16,
+          },
+        )
         decipher.setAAD(Buffer.from(context)).setAuthTag(Buffer.from(tag, 'base64url'))
-        return Buffer.concat([decipher.update(Buffer.from(sealed, 'base64url')), decipher.final()]).toString('utf8')
+        return Buffer.concat([decipher.update(Buffer.from(sealed, 'base64url')), decipher.final()]).toString(
+          'utf8',
+        )
       } catch (cause) {
         if (cause instanceof SecretBoxError) throw cause
         throw new SecretBoxError('an encrypted value was changed, or belongs to something else', { cause })

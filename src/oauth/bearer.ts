@@ -8,7 +8,9 @@ const longestToken = 16 * 1024
 
 /** No token at all: 401 with a bare challenge, for the client did not know (RFC 6750 section 3). */
 const missing = (): Refusal =>
-  new Refusal('invalid_token', 'an access token is needed', 401, { headers: { 'WWW-Authenticate': 'Bearer' } })
+  new Refusal('invalid_token', 'an access token is needed', 401, {
+    headers: { 'WWW-Authenticate': 'Bearer' },
+  })
 
 /**
  * Reads the token.
@@ -22,7 +24,8 @@ export const readBearer = async (ctx: Context): Promise<string> => {
     throw invalidRequest('the access token must not be in the query', {
       headers: { 'WWW-Authenticate': 'Bearer error="invalid_request"' },
     })
-  const isForm = ctx.method === 'POST' && ctx.is('application/x-www-form-urlencoded') !== false && ctx.request.length !== 0
+  const isForm =
+    ctx.method === 'POST' && ctx.is('application/x-www-form-urlencoded') !== false && ctx.request.length !== 0
   const inBody = isForm ? (await readFormBody(ctx)).get('access_token') : undefined
   if (header === undefined) {
     if (inBody === undefined) throw missing()
@@ -30,6 +33,7 @@ export const readBearer = async (ctx: Context): Promise<string> => {
   }
   if (inBody !== undefined) throw invalidRequest('the access token was sent in two ways')
   const match = /^bearer +([A-Za-z0-9\-._~+/]+=*)$/i.exec(header)
-  if (!match?.[1] || match[1].length > longestToken) throw invalidToken('the Authorization header holds no bearer token')
+  if (!match?.[1] || match[1].length > longestToken)
+    throw invalidToken('the Authorization header holds no bearer token')
   return match[1]
 }

@@ -4,8 +4,8 @@ import { answerDocument, type Document } from '../http/document.ts'
 import type { Route } from '../http/route.ts'
 import { acrValues } from '../identity/assurance.ts'
 import type { Services } from '../services.ts'
-import { responseModes } from './authorize/response-modes.ts'
 import { responseTypes } from './authorize/request.ts'
+import { responseModes } from './authorize/response-modes.ts'
 import { authMethods } from './client/auth-methods.ts'
 import { userClaimNames } from './grant/claims.ts'
 import { codeChallengeMethods } from './parameters/pkce.ts'
@@ -16,10 +16,23 @@ import { grants } from './token/grants.ts'
 /** Seconds. */
 const maxAge = 3600
 
-const claimNames = [...userClaimNames, 'iss', 'aud', 'exp', 'iat', 'auth_time', 'nonce', 'acr', 'amr', 'sid', 'at_hash']
+const claimNames = [
+  ...userClaimNames,
+  'iss',
+  'aud',
+  'exp',
+  'iat',
+  'auth_time',
+  'nonce',
+  'acr',
+  'amr',
+  'sid',
+  'at_hash',
+]
 
 /** Scopes an ordinary app may ask for: some ask for all that is listed (contracts.md section 6). */
-const listedScopes = (): string[] => openidScopes.filter(scope => scope !== 'offline_access' || grants.has('refresh_token'))
+const listedScopes = (): string[] =>
+  openidScopes.filter(scope => scope !== 'offline_access' || grants.has('refresh_token'))
 
 /** The metadata (OIDC Discovery section 3, RFC 8414 section 2). */
 export const metadataOf = (
@@ -63,7 +76,11 @@ export const discoveryRoutes = (
     const generation = services.keys.generation()
     if (made?.generation !== generation) {
       const body = Buffer.from(JSON.stringify(metadataOf(services, routes)))
-      made = { body, etag: `"${createHash('sha256').update(body).digest('base64url').slice(0, 22)}"`, generation }
+      made = {
+        body,
+        etag: `"${createHash('sha256').update(body).digest('base64url').slice(0, 22)}"`,
+        generation,
+      }
     }
     return made
   }

@@ -19,7 +19,8 @@ export const userinfoRoute = (
     const client = await clients.find(token.clientId)
     if (client) limitReadingTo(ctx, client.origins)
     // A client's own token has no person; a token for an API must not be replayed here by that API.
-    if (!token.standing || !token.scope.includes('openid')) throw insufficientScope('the scope openid is needed', 'openid')
+    if (!token.standing || !token.scope.includes('openid'))
+      throw insufficientScope('the scope openid is needed', 'openid')
     if (!token.audience.includes(issuer)) throw invalidToken('the access token is for another audience')
     const claims = await claimsOf(store, token.standing, token.scope)
     ctx.type = 'application/json'

@@ -1,7 +1,8 @@
 /** GET /livez and /readyz: does the process run, and can it serve. */
-import type { Route } from '../http/route.ts'
-import { temporarilyUnavailable } from '../http/refusal.ts'
+
 import { isLoopbackHost } from '../config.ts'
+import { temporarilyUnavailable } from '../http/refusal.ts'
+import type { Route } from '../http/route.ts'
 import type { Services } from '../services.ts'
 import { readVersions } from '../store/change.ts'
 
@@ -12,7 +13,10 @@ export type Readiness = {
   warnings: Set<string>
 }
 
-const checks = async ({ store }: Pick<Services, 'store'>, readiness: Readiness): Promise<Record<string, string>> => {
+const checks = async (
+  { store }: Pick<Services, 'store'>,
+  readiness: Readiness,
+): Promise<Record<string, string>> => {
   const failures: Record<string, string> = {}
   if (readiness.draining) failures['shutdown'] = 'the server is shutting down'
   try {
@@ -41,7 +45,8 @@ export const healthRoutes = (services: Pick<Services, 'store'>, readiness: Readi
       GET: async ctx => {
         const failures = await checks(services, readiness)
         const isReady = Object.keys(failures).length === 0
-        const verbose = new URLSearchParams(ctx.querystring).has('verbose') && isLocal(ctx.req.socket.remoteAddress)
+        const verbose =
+          new URLSearchParams(ctx.querystring).has('verbose') && isLocal(ctx.req.socket.remoteAddress)
         if (!isReady && !verbose) throw temporarilyUnavailable('not ready')
         ctx.status = isReady ? 200 : 503
         ctx.body = verbose

@@ -19,7 +19,8 @@ const longestText = 500
 const clean = (fields: LogFields = {}): Record<string, unknown> => {
   const cleaned: Record<string, unknown> = {}
   for (const [name, value] of Object.entries(fields)) {
-    if (typeof value === 'string' && value.length > longestText) cleaned[name] = `${value.slice(0, longestText)}…`
+    if (typeof value === 'string' && value.length > longestText)
+      cleaned[name] = `${value.slice(0, longestText)}…`
     else if (value instanceof Error) cleaned[name] = describeError(value)
     else if (value !== undefined) cleaned[name] = value
   }

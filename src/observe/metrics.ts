@@ -28,12 +28,12 @@ type HistogramName = keyof typeof histograms
 
 const buckets = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5]
 
-const escape = (value: string | number): string =>
+const escaped = (value: string | number): string =>
   String(value).replaceAll('\\', '\\\\').replaceAll('"', '\\"').replaceAll('\n', '\\n')
 
 const labelText = (labels: Labels): string =>
   Object.entries(labels)
-    .map(([name, value]) => `${name}="${escape(value)}"`)
+    .map(([name, value]) => `${name}="${escaped(value)}"`)
     .join(',')
 
 type Histogram = { counts: number[]; sum: number; count: number }
@@ -43,8 +43,8 @@ export const makeMetrics = (): Metrics => {
   const counts = new Map<string, Map<string, number>>()
   const observed = new Map<string, Map<string, Histogram>>()
   const series = <T>(all: Map<string, Map<string, T>>, name: string): Map<string, T> => {
-    let found = all.get(name)
-    if (!found) all.set(name, (found = new Map()))
+    const found = all.get(name) ?? new Map<string, T>()
+    all.set(name, found)
     return found
   }
   return {
@@ -56,8 +56,8 @@ export const makeMetrics = (): Metrics => {
     observe: (name, value, labels = {}) => {
       const values = series(observed, name)
       const key = labelText(labels)
-      let histogram = values.get(key)
-      if (!histogram) values.set(key, (histogram = { counts: buckets.map(() => 0), sum: 0, count: 0 }))
+      const histogram = values.get(key) ?? { counts: buckets.map(() => 0), sum: 0, count: 0 }
+      values.set(key, histogram)
       const bucket = buckets.findIndex(limit => value <= limit)
       if (bucket >= 0) histogram.counts[bucket] = (histogram.counts[bucket] ?? 0) + 1
       histogram.sum += value
@@ -71,7 +71,8 @@ function* renderCounters(counts: Map<string, Map<string, number>>): Generator<st
   for (const [name, help] of Object.entries(counters)) {
     yield `# HELP ${name} ${help}`
     yield `# TYPE ${name} counter`
-    for (const [labels, value] of counts.get(name) ?? []) yield `${name}${labels ? `{${labels}}` : ''} ${value}`
+    for (const [labels, value] of counts.get(name) ?? [])
+      yield `${name}${labels ? `{${labels}}` : ''} ${value}`
   }
 }
 

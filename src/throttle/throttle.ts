@@ -85,7 +85,9 @@ const reading = statement<{ key: string; now: number }, Count>('throttle.read', 
     .where({ key })
     .andWhere(live => live.where('expires_at', '>', now).orWhere('locked_until', '>', now)),
 )
-const forgetting = statement<{ key: string }>('throttle.forget', (knex, { key }) => knex('throttle').where({ key }).delete())
+const forgetting = statement<{ key: string }>('throttle.forget', (knex, { key }) =>
+  knex('throttle').where({ key }).delete(),
+)
 
 const keyOf = (rule: ThrottleRule, subject: string): string => `${rule.name} ${subject}`
 
@@ -122,9 +124,16 @@ export const readCount = async (
 
 const cleaning = statement<{ now: number; limit: number }>('throttle.clean', (knex, { now, limit }) =>
   knex('throttle')
-    .whereIn('key', knex('throttle').select('key').where('expires_at', '<=', now).limit(knex.raw('?', [limit]) as unknown as number))
+    .whereIn(
+      'key',
+      knex('throttle')
+        .select('key')
+        .where('expires_at', '<=', now)
+        .limit(knex.raw('?', [limit]) as unknown as number),
+    )
     .delete(),
 )
 
 /** Deletes counts that have ended, at most `limit`. */
-export const cleanThrottles = (now: Date, limit: number): Write => write(cleaning, { now: seconds(now), limit }, 'any')
+export const cleanThrottles = (now: Date, limit: number): Write =>
+  write(cleaning, { now: seconds(now), limit }, 'any')

@@ -80,8 +80,11 @@ const samples: { [Name in ViewName]: [title: string, data: Views[Name]][] } = {
     ['none', { ...form, accounts: [] }],
   ],
   logout: [
-    ['plain', form],
-    ['asked by an app', { ...form, user: { username: 'alice' }, asker, returnName: 'Field Notes' }],
+    ['plain', { ...form, fields: [] }],
+    [
+      'asked by an app',
+      { ...form, fields: [['state', 's']], user: { username: 'alice' }, asker, returnName: 'Field Notes' },
+    ],
   ],
   'signed-out': [
     ['nothing else', { apps: [] }],
@@ -287,7 +290,13 @@ describe('names that are not names (SEC-105)', () => {
         asker: client,
         accounts: [{ value: name, username: name, name }],
       }),
-      render('logout', 'en', { ...form, asker: client, user: { username: name }, returnName: name }),
+      render('logout', 'en', {
+        ...form,
+        fields: [['state', name]],
+        asker: client,
+        user: { username: name },
+        returnName: name,
+      }),
       render('signed-out', 'en', { apps: [{ name, told: 'told' }], returnTo: { url: '/', name } }),
       render('error', 'en', {
         error: name,

@@ -26,8 +26,8 @@ import {
   openTransaction,
   refuseTooMany,
   storeTransaction,
-  takeTransaction,
   type Transaction,
+  takeTransaction,
 } from './transaction.ts'
 
 export type AuthorizeNeeds = Pick<
@@ -45,17 +45,24 @@ export type Asked = {
 }
 
 /** What the decision looks at, taken from what was read. */
-export const situationOf = ({ client, standing, transaction }: Omit<Asked, 'replyTo'>, now: Date): Situation => ({
+export const situationOf = (
+  { client, standing, transaction }: Omit<Asked, 'replyTo'>,
+  now: Date,
+): Situation => ({
   present: standing.person,
   signIn: transaction?.signIn,
   consented: standing.consented,
-  consentedNow: standing.person !== undefined && transaction?.consentedSessionId === standing.person.sessionId,
+  consentedNow:
+    standing.person !== undefined && transaction?.consentedSessionId === standing.person.sessionId,
   isFirstParty: client.isFirstParty,
   now: seconds(now),
 })
 
 /** What `prompt=none` is told instead of a page (OIDC Core section 3.1.2.6). */
-const refusalFor: Record<Exclude<Step['kind'], 'respond'>, (description: string, wayBack: ReplyTo) => Refusal> = {
+const refusalFor: Record<
+  Exclude<Step['kind'], 'respond'>,
+  (description: string, wayBack: ReplyTo) => Refusal
+> = {
   'sign-in': (description, wayBack) => loginRequired(description, { wayBack }),
   'wrong-person': (description, wayBack) => loginRequired(description, { wayBack }),
   'choose-account': (description, wayBack) => accountSelectionRequired(description, { wayBack }),
@@ -71,7 +78,11 @@ const pageOf = (step: Step, ids: { transaction: string; signIn: string }): strin
       : `/sign-in/${ids.signIn}`
 
 /** The routes of the flow. */
-export const authorizeRoutes = (services: AuthorizeNeeds, settings: AuthorizeSettings, basePath: string): Route[] => {
+export const authorizeRoutes = (
+  services: AuthorizeNeeds,
+  settings: AuthorizeSettings,
+  basePath: string,
+): Route[] => {
   const { store, now, cookies, clients, issuer } = services
 
   const proceed = async (ctx: Context, asked: Asked): Promise<void> => {
@@ -81,11 +92,26 @@ export const authorizeRoutes = (services: AuthorizeNeeds, settings: AuthorizeSet
     if (step.kind === 'respond' && standing.person) {
       const scope = grantedScope(request, situation, client.grantTypes.has('refresh_token'))
       const guard = transaction ? [takeTransaction(transaction.id, now())] : []
-      return respondOnce(() => respondWithCode(services, settings, ctx, { client, request, replyTo, person: standing.person as NonNullable<typeof standing.person>, scope }, guard))
+      return respondOnce(() =>
+        respondWithCode(
+          services,
+          settings,
+          ctx,
+          { client, request, replyTo, person: standing.person as NonNullable<typeof standing.person>, scope },
+          guard,
+        ),
+      )
     }
     if (step.kind !== 'respond' && (request.prompt.includes('none') || step.kind === 'wrong-person'))
-      throw refusalFor[step.kind]('the person would have to be asked, or is not the one that was meant', replyTo)
-    if (transaction) return redirect(ctx, basePath + pageOf(step, { transaction: transaction.id, signIn: transaction.signInId }))
+      throw refusalFor[step.kind](
+        'the person would have to be asked, or is not the one that was meant',
+        replyTo,
+      )
+    if (transaction)
+      return redirect(
+        ctx,
+        basePath + pageOf(step, { transaction: transaction.id, signIn: transaction.signInId }),
+      )
     const stored = await store_(ctx, asked, step)
     redirect(ctx, basePath + pageOf(step, stored))
   }
@@ -98,14 +124,24 @@ export const authorizeRoutes = (services: AuthorizeNeeds, settings: AuthorizeSet
   ): Promise<{ transaction: string; signIn: string }> => {
     const fresh = standing.browser ? undefined : newBrowser(now())
     const browserId = standing.browser?.id ?? fresh?.browser.id ?? null
-    const ids = await storeRequest(ctx, { client, request, browserId, step, username: standing.person?.username }, fresh ? [fresh.write] : [])
+    const ids = await storeRequest(
+      ctx,
+      { client, request, browserId, step, username: standing.person?.username },
+      fresh ? [fresh.write] : [],
+    )
     if (fresh) cookies.set(ctx, fresh.cookie)
     return ids
   }
 
   const storeRequest = async (
     ctx: Context,
-    one: { client: Client; request: AuthorizationRequest; browserId: string | null; step: Step; username: string | undefined },
+    one: {
+      client: Client
+      request: AuthorizationRequest
+      browserId: string | null
+      step: Step
+      username: string | undefined
+    },
     before: Write[],
   ): Promise<{ transaction: string; signIn: string }> => {
     const { client, request, browserId, step } = one
@@ -137,7 +173,10 @@ export const authorizeRoutes = (services: AuthorizeNeeds, settings: AuthorizeSet
     const { client, request, replyTo } = await readIncoming(services, ctx, params)
     // A POST from another site carries no cookie (Lax), and must set none, or it would end the session that is there.
     if (ctx.method === 'POST' && presentedCookie(services, ctx) === undefined) {
-      const step: Step = { kind: 'sign-in', askAgain: request.prompt.includes('login') || request.maxAge === 0 }
+      const step: Step = {
+        kind: 'sign-in',
+        askAgain: request.prompt.includes('login') || request.maxAge === 0,
+      }
       const ids = await storeRequest(ctx, { client, request, browserId: null, step, username: undefined }, [])
       return redirect(ctx, `${basePath}/authorize/${ids.transaction}`)
     }
@@ -149,7 +188,9 @@ export const authorizeRoutes = (services: AuthorizeNeeds, settings: AuthorizeSet
   const own = async (ctx: Context, transaction: Transaction, standing: StandingBrowser): Promise<void> => {
     if (transaction.browserId !== null) {
       if (standing.browser?.id === transaction.browserId) return
-      throw new Refusal('other_browser', 'this request was not started in this browser', 400, { reason: 'foreign_browser' })
+      throw new Refusal('other_browser', 'this request was not started in this browser', 400, {
+        reason: 'foreign_browser',
+      })
     }
     const fresh = standing.browser ? undefined : newBrowser(now())
     const browserId = standing.browser?.id ?? fresh?.browser.id ?? ''
@@ -161,7 +202,9 @@ export const authorizeRoutes = (services: AuthorizeNeeds, settings: AuthorizeSet
       ])
     } catch (error) {
       if (!(error instanceof GuardFailed)) throw error
-      throw new Refusal('other_browser', 'this request was opened in another browser', 400, { reason: 'foreign_browser' })
+      throw new Refusal('other_browser', 'this request was opened in another browser', 400, {
+        reason: 'foreign_browser',
+      })
     }
     if (fresh) cookies.set(ctx, fresh.cookie)
   }
@@ -169,11 +212,18 @@ export const authorizeRoutes = (services: AuthorizeNeeds, settings: AuthorizeSet
   const goOn = async (ctx: Context): Promise<void> => {
     const transaction = await openTransaction(store, ctx.path.slice(ctx.path.lastIndexOf('/') + 1), now())
     const client = await clients.find(transaction.request.clientId)
-    if (!client || client.disabledAt !== null) throw new Refusal('invalid_client', 'the client is not known any more')
+    if (!client || client.disabledAt !== null)
+      throw new Refusal('invalid_client', 'the client is not known any more')
     const standing = await readStandingBrowser(services, ctx, client.id)
     await own(ctx, transaction, standing)
     const { request } = transaction
-    await proceed(ctx, { client, request, replyTo: ReplyTo.restore(request.replyTo, client, issuer), standing, transaction })
+    await proceed(ctx, {
+      client,
+      request,
+      replyTo: ReplyTo.restore(request.replyTo, client, issuer),
+      standing,
+      transaction,
+    })
   }
 
   return [

@@ -74,7 +74,9 @@ const reading = statement<{ id: string }, Code>('code.read', (knex, { id }) =>
     .leftJoin('user', 'user.id', 'authorization.user_id')
     .leftJoin('session', 'session.id', 'authorization.session_id')
     .leftJoin('consent', consent =>
-      consent.on('consent.user_id', 'authorization.user_id').andOn('consent.client_id', 'authorization.client_id'),
+      consent
+        .on('consent.user_id', 'authorization.user_id')
+        .andOn('consent.client_id', 'authorization.client_id'),
     )
     .select(standingColumns)
     .select({

@@ -21,12 +21,17 @@ import { openTransaction, takeTransaction } from './transaction.ts'
 /** Where the answer goes, in a person's words. */
 const destination = (redirectUri: string): { redirectHost: string; isLocal: boolean } => {
   const url = new URL(redirectUri)
-  if (url.protocol !== 'http:' && url.protocol !== 'https:') return { redirectHost: url.protocol.replace(':', ''), isLocal: true }
+  if (url.protocol !== 'http:' && url.protocol !== 'https:')
+    return { redirectHost: url.protocol.replace(':', ''), isLocal: true }
   return { redirectHost: url.host, isLocal: isLoopbackHost(url.hostname) }
 }
 
 /** The scopes as the page shows them; API scopes stand under the name of their API. */
-const shownScopes = (scope: readonly string[], consented: ReadonlySet<string>, resources: ResourceDirectory) =>
+const shownScopes = (
+  scope: readonly string[],
+  consented: ReadonlySet<string>,
+  resources: ResourceDirectory,
+) =>
   scope
     .filter(name => name !== 'openid' || scope.length === 1)
     .map(name => {
@@ -35,17 +40,24 @@ const shownScopes = (scope: readonly string[], consented: ReadonlySet<string>, r
     })
 
 /** The route of the page. */
-export const consentRoute = (services: AuthorizeNeeds, settings: AuthorizeSettings, basePath: string): Route => {
+export const consentRoute = (
+  services: AuthorizeNeeds,
+  settings: AuthorizeSettings,
+  basePath: string,
+): Route => {
   const { store, now, clients, audit, page, resources, issuer } = services
 
   /** The request that the page is about, where consent is what it waits for; otherwise where it goes on. */
   const find = async (ctx: Context): Promise<Asked & { client: Client }> => {
     const transaction = await openTransaction(store, ctx.path.slice(ctx.path.lastIndexOf('/') + 1), now())
     const client = await clients.find(transaction.request.clientId)
-    if (!client || client.disabledAt !== null) throw new Refusal('invalid_client', 'the client is not known any more')
+    if (!client || client.disabledAt !== null)
+      throw new Refusal('invalid_client', 'the client is not known any more')
     const standing = await readStandingBrowser(services, ctx, client.id)
     if (!standing.browser || standing.browser.id !== transaction.browserId)
-      throw new Refusal('other_browser', 'this request was not started in this browser', 400, { reason: 'foreign_browser' })
+      throw new Refusal('other_browser', 'this request was not started in this browser', 400, {
+        reason: 'foreign_browser',
+      })
     const replyTo = ReplyTo.restore(transaction.request.replyTo, client, issuer)
     return { client, request: transaction.request, replyTo, standing, transaction }
   }
@@ -54,9 +66,18 @@ export const consentRoute = (services: AuthorizeNeeds, settings: AuthorizeSettin
     const asked = await find(ctx)
     const { client, request, standing, transaction } = asked
     const { browser, person, consented } = standing
-    if (!browser || !person || !transaction || nextStep(request, situationOf(asked, now())).kind !== 'consent')
+    if (
+      !browser ||
+      !person ||
+      !transaction ||
+      nextStep(request, situationOf(asked, now())).kind !== 'consent'
+    )
       return redirect(ctx, `${basePath}/authorize/${transaction?.id ?? ''}`)
-    const scope = grantedScope(request, { consented, consentedNow: true, isFirstParty: false }, client.grantTypes.has('refresh_token'))
+    const scope = grantedScope(
+      request,
+      { consented, consentedNow: true, isFirstParty: false },
+      client.grantTypes.has('refresh_token'),
+    )
     page(
       ctx,
       'consent',
@@ -89,7 +110,11 @@ export const consentRoute = (services: AuthorizeNeeds, settings: AuthorizeSettin
       throw accessDenied('the person did not allow it', { wayBack: replyTo })
     }
     if (decision !== 'allow') return show(ctx)
-    const scope = grantedScope(request, { consented, consentedNow: true, isFirstParty: false }, client.grantTypes.has('refresh_token'))
+    const scope = grantedScope(
+      request,
+      { consented, consentedNow: true, isFirstParty: false },
+      client.grantTypes.has('refresh_token'),
+    )
     const remembered = [...new Set([...consented, ...scope])]
     await respondOnce(() =>
       respondWithCode(services, settings, ctx, { client, request, replyTo, person, scope }, [

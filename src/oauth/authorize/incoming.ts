@@ -38,7 +38,8 @@ export const readIncoming = async (
 const findClient = async ({ clients }: Needs, params: Params): Promise<Client> => {
   const clientId = params.need('client_id')
   const client = clientId.length > longestClientId ? undefined : await clients.find(clientId)
-  if (!client || client.disabledAt !== null) throw new Refusal('invalid_client', 'client_id names no client of this server')
+  if (!client || client.disabledAt !== null)
+    throw new Refusal('invalid_client', 'client_id names no client of this server')
   return client
 }
 
@@ -58,14 +59,28 @@ const report = async (
   }
   const clientId = client?.id ?? params.all('client_id')[0]
   await audit.record({ event: 'authorize.rejected', visit: visitOf(ctx), clientId, reason, detail })
-  log.warn('authorize.rejected', { request_id: visitOf(ctx).requestId, client_id: clientId, reason, detail: JSON.stringify(detail) })
+  log.warn('authorize.rejected', {
+    request_id: visitOf(ctx).requestId,
+    client_id: clientId,
+    reason,
+    detail: JSON.stringify(detail),
+  })
 }
 
 const withWayBack = (refusal: Refusal, client: Client | undefined, replyTo: ReplyTo | undefined): Refusal => {
   const options: RefusalOptions = {
     ...refusal.options,
     ...(replyTo ? { wayBack: replyTo } : {}),
-    ...(client ? { app: { name: client.name, ...(client.metadata.client_uri ? { url: client.metadata.client_uri, linkKind: 'home' as const } : {}) } } : {}),
+    ...(client
+      ? {
+          app: {
+            name: client.name,
+            ...(client.metadata.client_uri
+              ? { url: client.metadata.client_uri, linkKind: 'home' as const }
+              : {}),
+          },
+        }
+      : {}),
   }
   return new Refusal(refusal.error, refusal.description, refusal.status, options)
 }

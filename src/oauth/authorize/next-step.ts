@@ -39,14 +39,17 @@ export const nextStep = (request: AuthorizationRequest, situation: Situation): S
   const askedNow = arrived && signIn.authenticated
   if (request.hintedSub !== undefined && request.hintedSub !== present.sub)
     return askedNow ? { kind: 'wrong-person' } : { kind: 'sign-in', askAgain: false }
-  const tooOld = request.maxAge !== undefined && (request.maxAge === 0 || now - present.authTime > request.maxAge)
+  const tooOld =
+    request.maxAge !== undefined && (request.maxAge === 0 || now - present.authTime > request.maxAge)
   if (request.prompt.includes('select_account') && !arrived) return { kind: 'choose-account' }
   if ((request.prompt.includes('login') || tooOld) && !askedNow) return { kind: 'sign-in', askAgain: true }
   if (situation.isFirstParty || situation.consentedNow) return { kind: 'respond' }
   const missing = request.scope.some(scope => !situation.consented.has(scope) && !neverAskedAlone.has(scope))
   // A request for no scope at all still hands the app a person's authorization: it is asked for once.
   const neverAsked = situation.consented.size === 0
-  return missing || neverAsked || request.prompt.includes('consent') ? { kind: 'consent' } : { kind: 'respond' }
+  return missing || neverAsked || request.prompt.includes('consent')
+    ? { kind: 'consent' }
+    : { kind: 'respond' }
 }
 
 /**

@@ -25,7 +25,8 @@ export class ReplyTo implements WayBack {
    */
   static match(params: Params, client: Client, issuer: string): ReplyTo {
     const redirectUri = params.get('redirect_uri')
-    if (redirectUri === undefined) throw invalidRequest('redirect_uri is missing', { reason: 'redirect_missing' })
+    if (redirectUri === undefined)
+      throw invalidRequest('redirect_uri is missing', { reason: 'redirect_missing' })
     if (!isRegisteredUri(redirectUri, client.redirectUris, client.isNative)) {
       throw invalidRequest('redirect_uri is not registered for this client', { reason: 'redirect_mismatch' })
     }
@@ -41,7 +42,9 @@ export class ReplyTo implements WayBack {
   /** From a request that was matched when it was stored, if its client still has the URI. */
   static restore(stored: StoredReplyTo, client: Client, issuer: string): ReplyTo {
     if (!isRegisteredUri(stored.redirectUri, client.redirectUris, client.isNative))
-      throw invalidRequest('redirect_uri is no longer registered for this client', { reason: 'redirect_mismatch' })
+      throw invalidRequest('redirect_uri is no longer registered for this client', {
+        reason: 'redirect_mismatch',
+      })
     return new ReplyTo(issuer, stored)
   }
 
@@ -64,5 +67,9 @@ export class ReplyTo implements WayBack {
 /** For log and audit: what came, what is registered, and what comes nearest. */
 export const mismatchDetail = (params: Params, client: Client): Record<string, unknown> => {
   const received = params.all('redirect_uri')[0] ?? ''
-  return { received, registered: client.redirectUris.slice(0, 10), nearest: nearestUri(received, client.redirectUris) }
+  return {
+    received,
+    registered: client.redirectUris.slice(0, 10),
+    nearest: nearestUri(received, client.redirectUris),
+  }
 }

@@ -10,8 +10,8 @@ import { parsePrompt } from '../parameters/prompt.ts'
 import { parseResource, resourcesMeant } from '../parameters/resource.ts'
 import { parseScope } from '../parameters/scope.ts'
 import { readIdTokenHint } from '../tokens/id-token.ts'
-import { responseModes } from './response-modes.ts'
 import type { ReplyTo } from './reply-to.ts'
+import { responseModes } from './response-modes.ts'
 
 export const responseTypes = ['code'] as const
 
@@ -20,14 +20,16 @@ const longestText = 2000
 /** A text that is handed through or shown; capped, so that no stored request grows without bound. */
 const shortText = (params: Params, name: string): string | undefined => {
   const value = params.get(name)
-  if (value !== undefined && value.length > longestText) throw invalidRequest(`${name} is longer than ${longestText} characters`)
+  if (value !== undefined && value.length > longestText)
+    throw invalidRequest(`${name} is longer than ${longestText} characters`)
   return value
 }
 
 const parseResponse = (params: Params, client: Client): void => {
   const responseType = params.get('response_type')
   if (responseType === undefined) throw invalidRequest('response_type is missing')
-  if (responseType !== 'code') throw unsupportedResponseType(`response_type must be: ${responseTypes.join(', ')}`)
+  if (responseType !== 'code')
+    throw unsupportedResponseType(`response_type must be: ${responseTypes.join(', ')}`)
   if (!client.grantTypes.has('authorization_code'))
     throw unauthorizedClient('this client is not registered for the authorization code grant')
   const mode = params.get('response_mode')
@@ -38,8 +40,10 @@ const parseResponse = (params: Params, client: Client): void => {
 /** Parameters that we do not take, each with the error that its specification names. */
 const refuseUnsupported = (params: Params): void => {
   if (params.has('request')) throw new Refusal('request_not_supported', 'request objects are not supported')
-  if (params.has('request_uri')) throw new Refusal('request_uri_not_supported', 'request_uri is not supported')
-  if (params.has('registration')) throw new Refusal('registration_not_supported', 'registration is not supported')
+  if (params.has('request_uri'))
+    throw new Refusal('request_uri_not_supported', 'request_uri is not supported')
+  if (params.has('registration'))
+    throw new Refusal('registration_not_supported', 'registration is not supported')
 }
 
 const parseTexts = (params: Params) => {

@@ -6,7 +6,8 @@ export type AnswerFields = Record<string, string>
 const encoded = (fields: AnswerFields): string => new URLSearchParams(fields).toString()
 
 /** A registered URI may have a query of its own: the answer is appended. */
-const withQuery = (uri: string, fields: AnswerFields): string => `${uri}${uri.includes('?') ? '&' : '?'}${encoded(fields)}`
+const withQuery = (uri: string, fields: AnswerFields): string =>
+  `${uri}${uri.includes('?') ? '&' : '?'}${encoded(fields)}`
 
 export const responseModes = new Map<string, (redirectUri: string, fields: AnswerFields) => RefusalAnswer>([
   ['query', (uri, fields) => ({ location: withQuery(uri, fields) })],

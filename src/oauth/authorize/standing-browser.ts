@@ -46,36 +46,40 @@ type Row = {
   knownClient: string | null
 }
 
-const reading = statement<{ browser: string; client: string }, Row>('standing-browser.read', (knex, { browser, client }) =>
-  knex('browser')
-    .leftJoin('session', 'session.id', 'browser.active_session_id')
-    .leftJoin('user', 'user.id', 'session.user_id')
-    .leftJoin('consent', consent =>
-      consent.on('consent.user_id', 'session.user_id').andOn('consent.client_id', knex.raw('?', [client])),
-    )
-    .leftJoin('session_client', used =>
-      used.on('session_client.session_id', 'session.id').andOn('session_client.client_id', knex.raw('?', [client])),
-    )
-    .select({
-      secretHash: 'browser.secret_hash',
-      activeSessionId: 'browser.active_session_id',
-      id: sessionColumns.id,
-      userId: sessionColumns.userId,
-      username: sessionColumns.username,
-      authTime: sessionColumns.authTime,
-      amr: sessionColumns.amr,
-      acr: sessionColumns.acr,
-      idleTtl: sessionColumns.idleTtl,
-      seenAt: sessionColumns.seenAt,
-      expiresAt: sessionColumns.expiresAt,
-      endedAt: sessionColumns.endedAt,
-      userDisabledAt: sessionColumns.userDisabledAt,
-      sub: 'user.sub',
-      name: 'user.name',
-      scope: 'consent.scope',
-      knownClient: 'session_client.client_id',
-    })
-    .where({ 'browser.id': browser }),
+const reading = statement<{ browser: string; client: string }, Row>(
+  'standing-browser.read',
+  (knex, { browser, client }) =>
+    knex('browser')
+      .leftJoin('session', 'session.id', 'browser.active_session_id')
+      .leftJoin('user', 'user.id', 'session.user_id')
+      .leftJoin('consent', consent =>
+        consent.on('consent.user_id', 'session.user_id').andOn('consent.client_id', knex.raw('?', [client])),
+      )
+      .leftJoin('session_client', used =>
+        used
+          .on('session_client.session_id', 'session.id')
+          .andOn('session_client.client_id', knex.raw('?', [client])),
+      )
+      .select({
+        secretHash: 'browser.secret_hash',
+        activeSessionId: 'browser.active_session_id',
+        id: sessionColumns.id,
+        userId: sessionColumns.userId,
+        username: sessionColumns.username,
+        authTime: sessionColumns.authTime,
+        amr: sessionColumns.amr,
+        acr: sessionColumns.acr,
+        idleTtl: sessionColumns.idleTtl,
+        seenAt: sessionColumns.seenAt,
+        expiresAt: sessionColumns.expiresAt,
+        endedAt: sessionColumns.endedAt,
+        userDisabledAt: sessionColumns.userDisabledAt,
+        sub: 'user.sub',
+        name: 'user.name',
+        scope: 'consent.scope',
+        knownClient: 'session_client.client_id',
+      })
+      .where({ 'browser.id': browser }),
 )
 
 const nobody: StandingBrowser = { browser: undefined, person: undefined, consented: new Set() }

@@ -35,7 +35,11 @@ const mostPerAddress = 100
 const counting = statement<{ address: string; now: number }, { open: number | string }>(
   'transaction.count',
   (knex, { address, now }) =>
-    knex('transaction').count({ open: '*' }).where({ address }).whereNull('used_at').andWhere('expires_at', '>', now),
+    knex('transaction')
+      .count({ open: '*' })
+      .where({ address })
+      .whereNull('used_at')
+      .andWhere('expires_at', '>', now),
 )
 
 /** @throws Refusal 429 when an address has too many requests under way */
@@ -50,7 +54,13 @@ export const newTransactionId = (now: Date): string => newTextKey(now)
 
 /** The write that stores it. */
 export const storeTransaction = (
-  one: { id: string; browserId: string | null; signInId: string; request: AuthorizationRequest; visit: Visit },
+  one: {
+    id: string
+    browserId: string | null
+    signInId: string
+    request: AuthorizationRequest
+    visit: Visit
+  },
   now: Date,
 ): Write =>
   transactions.insert({
@@ -133,22 +143,31 @@ export const openTransaction = async (store: Store, id: string, now: Date): Prom
   if (transaction.usedAt !== null)
     throw new Refusal('expired', 'this request was answered already', 400, appOf(transaction.reason))
   if (transaction.expiresAt <= seconds(now))
-    throw new Refusal('expired', 'the request was left for more than 30 minutes', 400, appOf(transaction.reason))
+    throw new Refusal(
+      'expired',
+      'the request was left for more than 30 minutes',
+      400,
+      appOf(transaction.reason),
+    )
   return transaction
 }
 
 const claiming = statement<{ id: string; browser: string }>('transaction.claim', (knex, { id, browser }) =>
   knex('transaction').where({ id }).whereNull('browser_id').update({ browser_id: browser }),
 )
-const consenting = statement<{ id: string; session: string }>('transaction.consent', (knex, { id, session }) =>
-  knex('transaction').where({ id }).whereNull('used_at').update({ consented_session_id: session }),
+const consenting = statement<{ id: string; session: string }>(
+  'transaction.consent',
+  (knex, { id, session }) =>
+    knex('transaction').where({ id }).whereNull('used_at').update({ consented_session_id: session }),
 )
 
 /** The write, and guard, by which the first browser that opens it owns it. */
-export const claimTransaction = (id: string, browserId: string): Write => write(claiming, { id, browser: browserId })
+export const claimTransaction = (id: string, browserId: string): Write =>
+  write(claiming, { id, browser: browserId })
 
 /** The write that says that this session's person has just allowed it. */
-export const markConsented = (id: string, sessionId: string): Write => write(consenting, { id, session: sessionId })
+export const markConsented = (id: string, sessionId: string): Write =>
+  write(consenting, { id, session: sessionId })
 
 /** The write, and guard, that answers it. */
 export const takeTransaction = (id: string, now: Date): Write => transactions.take(id, now)

@@ -7,14 +7,21 @@ import { readBasic, readPost, verifySecret } from './client-secret.ts'
 import { readNone, verifyNone } from './no-secret.ts'
 
 /** What a request presents by one method. */
-export type Presented = { clientId: string; /** Candidates: clients disagree on encoding. */ secrets: readonly string[] }
+export type Presented = {
+  clientId: string /** Candidates: clients disagree on encoding. */
+  secrets: readonly string[]
+}
 
 export type AuthMethod = {
   name: string
   /** What the request presents by this method, or undefined. */
   read: (ctx: Context, params: Params) => Presented | undefined
   /** Whether it fits; a refusal says nothing of why. */
-  verify: (client: Client, presented: Presented, services: Pick<Services, 'store' | 'now' | 'log'>) => Promise<boolean>
+  verify: (
+    client: Client,
+    presented: Presented,
+    services: Pick<Services, 'store' | 'now' | 'log'>,
+  ) => Promise<boolean>
 }
 
 /** In the order discovery lists them (contracts.md section 6). */
@@ -27,5 +34,7 @@ export const authMethods: readonly AuthMethod[] = [
 /** Which methods a client may use: a secret comes either way, unless the metadata names one. */
 export const isAllowedMethod = (client: Client, method: string): boolean => {
   const registered = client.metadata.token_endpoint_auth_method
-  return registered === undefined ? method === 'client_secret_basic' || method === 'client_secret_post' : registered === method
+  return registered === undefined
+    ? method === 'client_secret_basic' || method === 'client_secret_post'
+    : registered === method
 }

@@ -30,7 +30,9 @@ const readTries = (ctx: Context, params: Params): Try[] =>
 const asPublic = (one: Try): Try => {
   const none = authMethods.find(method => method.name === 'none')
   const isEmpty = one.presented.secrets.length > 0 && one.presented.secrets.every(secret => secret === '')
-  return none && isEmpty ? { method: none, presented: { clientId: one.presented.clientId, secrets: [] } } : one
+  return none && isEmpty
+    ? { method: none, presented: { clientId: one.presented.clientId, secrets: [] } }
+    : one
 }
 
 /**
@@ -51,8 +53,10 @@ export const authenticateClient = async (services: Needs, ctx: Context, params: 
   }
   const { method, presented } = asPublic(only)
   const named = params.get('client_id')
-  if (named !== undefined && named !== presented.clientId) throw invalidRequest('client_id names another client than the one that authenticates')
-  const client = presented.clientId.length > longestClientId ? undefined : await clients.find(presented.clientId)
+  if (named !== undefined && named !== presented.clientId)
+    throw invalidRequest('client_id names another client than the one that authenticates')
+  const client =
+    presented.clientId.length > longestClientId ? undefined : await clients.find(presented.clientId)
   if (client) limitReadingTo(ctx, client.origins)
   const subject = `${presented.clientId.slice(0, 100)} ${throttleAddress(visitOf(ctx).ip)}`
   const { wait } = await readCount(store, failureRule, subject, now())
@@ -69,7 +73,11 @@ export const authenticateClient = async (services: Needs, ctx: Context, params: 
       detail: { method: method.name },
     }),
   ])
-  throw invalidClient('the client is not known, or did not authenticate as it is registered', triedHeader, reason)
+  throw invalidClient(
+    'the client is not known, or did not authenticate as it is registered',
+    triedHeader,
+    reason,
+  )
 }
 
 const failure = async (

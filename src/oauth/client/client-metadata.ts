@@ -19,7 +19,10 @@ const text = (longest: number) =>
   z
     .string()
     .max(longest)
-    .refine(value => !/[\p{Cc}\p{Zl}\p{Zp}\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]/u.test(value), 'holds control characters')
+    .refine(
+      value => !/[\p{Cc}\p{Zl}\p{Zp}\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]/u.test(value),
+      'holds control characters',
+    )
 
 /** An address that a person may click: https, or http as well. */
 const link = text(2000).refine(value => {
@@ -34,7 +37,10 @@ const secureLink = link.refine(
   'must be https; http is for loopback only',
 )
 
-const origin = text(300).refine(value => URL.canParse(value) && new URL(value).origin === value, 'must be an origin such as https://app.example')
+const origin = text(300).refine(
+  value => URL.canParse(value) && new URL(value).origin === value,
+  'must be an origin such as https://app.example',
+)
 
 const uris = z.array(z.string()).max(50)
 
@@ -52,7 +58,12 @@ const shape = z.object({
   response_types: z.array(text(100)).max(20).optional(),
   token_endpoint_auth_method: text(100).optional(),
   application_type: z.enum(['web', 'native']).optional(),
-  scope: text(2000).regex(/^[\x21\x23-\x5b\x5d-\x7e]+(?: [\x21\x23-\x5b\x5d-\x7e]+)*$/, 'must be scope names with single spaces between').optional(),
+  scope: text(2000)
+    .regex(
+      /^[\x21\x23-\x5b\x5d-\x7e]+(?: [\x21\x23-\x5b\x5d-\x7e]+)*$/,
+      'must be scope names with single spaces between',
+    )
+    .optional(),
   jwks: z.looseObject({ keys: z.array(z.looseObject({ kty: z.string() })).max(20) }).optional(),
   jwks_uri: link.optional(),
   token_endpoint_auth_signing_alg: text(20).optional(),
@@ -86,7 +97,9 @@ export const metadataNames = { anybody: Object.keys(shape.shape), operator: Obje
 const codeGrant = 'authorization_code'
 
 /** Whether it is a native app: it says so, or it is a public client with nothing but native URIs. */
-export const isNative = (metadata: Pick<ClientMetadata, 'application_type' | 'token_endpoint_auth_method' | 'redirect_uris'>): boolean =>
+export const isNative = (
+  metadata: Pick<ClientMetadata, 'application_type' | 'token_endpoint_auth_method' | 'redirect_uris'>,
+): boolean =>
   metadata.application_type === 'native' ||
   (metadata.application_type === undefined &&
     metadata.token_endpoint_auth_method === 'none' &&
@@ -98,7 +111,11 @@ export const isNative = (metadata: Pick<ClientMetadata, 'application_type' | 'to
  * @param by who writes it: the operator may set more, and more freely
  * @throws Refusal `invalid_redirect_uri` or `invalid_client_metadata` naming the member and what is wrong with it
  */
-export const parseClientMetadata = (value: unknown, by: 'operator' | 'anybody', offered: Offered): ClientMetadata => {
+export const parseClientMetadata = (
+  value: unknown,
+  by: 'operator' | 'anybody',
+  offered: Offered,
+): ClientMetadata => {
   const parsed = (by === 'operator' ? operatorShape : shape).safeParse(value)
   if (!parsed.success) throw shapeRefusal(parsed.error)
   const metadata: ClientMetadata = parsed.data
@@ -116,9 +133,14 @@ const shapeRefusal = (error: z.ZodError): Refusal => {
 }
 
 const refuseUnoffered = (metadata: ClientMetadata, offered: Offered): void => {
-  const check = (member: keyof ClientMetadata, values: readonly string[] | undefined, known: readonly string[]): void => {
+  const check = (
+    member: keyof ClientMetadata,
+    values: readonly string[] | undefined,
+    known: readonly string[],
+  ): void => {
     const odd = values?.find(value => !known.includes(value))
-    if (odd !== undefined) throw invalidClientMetadata(`${member}: ${odd.slice(0, 50)} is not one of: ${known.join(', ')}`)
+    if (odd !== undefined)
+      throw invalidClientMetadata(`${member}: ${odd.slice(0, 50)} is not one of: ${known.join(', ')}`)
   }
   const one = (value: string | undefined): string[] | undefined => (value === undefined ? undefined : [value])
   check('grant_types', metadata.grant_types, offered.grantTypes)
@@ -132,17 +154,27 @@ const refuseContradictions = (metadata: ClientMetadata, by: 'operator' | 'anybod
     throw invalidClientMetadata('jwks and jwks_uri must not both be set (RFC 7591 section 2)')
   if (metadata.jwks?.keys.some(key => ['d', 'p', 'q', 'k'].some(member => member in key)))
     throw invalidClientMetadata('jwks: holds a private or secret key; only public keys belong here')
-  if (metadata.token_endpoint_auth_method === 'private_key_jwt' && metadata.jwks === undefined && metadata.jwks_uri === undefined)
+  if (
+    metadata.token_endpoint_auth_method === 'private_key_jwt' &&
+    metadata.jwks === undefined &&
+    metadata.jwks_uri === undefined
+  )
     throw invalidClientMetadata('private_key_jwt needs jwks or jwks_uri')
   if (metadata.token_endpoint_auth_method === 'none') {
-    if (metadata.require_pkce === false) throw invalidClientMetadata('require_pkce: false is for confidential clients only')
+    if (metadata.require_pkce === false)
+      throw invalidClientMetadata('require_pkce: false is for confidential clients only')
     if (metadata.grant_types?.includes('client_credentials'))
       throw invalidClientMetadata('grant_types: client_credentials needs a client that authenticates')
     if (metadata.resource_server_for !== undefined)
       throw invalidClientMetadata('resource_server_for: needs a client that authenticates')
   }
-  if (metadata.backchannel_logout_uri?.includes('#')) throw invalidClientMetadata('backchannel_logout_uri: must have no fragment')
-  if (by === 'anybody' && metadata.backchannel_logout_uri !== undefined && !metadata.backchannel_logout_uri.startsWith('https:'))
+  if (metadata.backchannel_logout_uri?.includes('#'))
+    throw invalidClientMetadata('backchannel_logout_uri: must have no fragment')
+  if (
+    by === 'anybody' &&
+    metadata.backchannel_logout_uri !== undefined &&
+    !metadata.backchannel_logout_uri.startsWith('https:')
+  )
     throw invalidClientMetadata('backchannel_logout_uri: must be https')
 }
 

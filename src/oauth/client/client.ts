@@ -7,9 +7,15 @@ import { seconds } from '../../store/single-use.ts'
 import { insertion, statement } from '../../store/statement.ts'
 import { newTextKey } from '../../store/text-key.ts'
 import { type ClientMetadata, isNative } from './client-metadata.ts'
-import { type Policy, policyOf, type ProfileName } from './profile.ts'
+import { type Policy, type ProfileName, policyOf } from './profile.ts'
 
-export type ClientSecret = { id: string; hash: string; createdAt: number; expiresAt: number | null; lastUsedAt: number | null }
+export type ClientSecret = {
+  id: string
+  hash: string
+  createdAt: number
+  expiresAt: number | null
+  lastUsedAt: number | null
+}
 
 /** A client as code sees it: worked out once, when it is loaded, and never changed. */
 export type Client = {
@@ -36,7 +42,14 @@ export type Client = {
   updatedAt: number
 }
 
-type Row = { id: string; metadata: string; profile: string; disabledAt: number | null; createdAt: number; updatedAt: number }
+type Row = {
+  id: string
+  metadata: string
+  profile: string
+  disabledAt: number | null
+  createdAt: number
+  updatedAt: number
+}
 
 const columns = {
   id: 'id',
@@ -47,10 +60,18 @@ const columns = {
   updatedAt: 'updated_at',
 } as const
 
-const reading = statement<{ id: string }, Row>('client.read', (knex, { id }) => knex('client').select(columns).where({ id }))
+const reading = statement<{ id: string }, Row>('client.read', (knex, { id }) =>
+  knex('client').select(columns).where({ id }),
+)
 const readingSecrets = statement<{ id: string }, ClientSecret>('client_secret.read', (knex, { id }) =>
   knex('client_secret')
-    .select({ id: 'id', hash: 'hash', createdAt: 'created_at', expiresAt: 'expires_at', lastUsedAt: 'last_used_at' })
+    .select({
+      id: 'id',
+      hash: 'hash',
+      createdAt: 'created_at',
+      expiresAt: 'expires_at',
+      lastUsedAt: 'last_used_at',
+    })
     .where({ client_id: id })
     .orderBy('id'),
 )
@@ -72,7 +93,10 @@ const fromRow = (row: Row, secrets: ClientSecret[]): Client => {
     isFirstParty: metadata.first_party ?? false,
     grantTypes: new Set(metadata.grant_types ?? ['authorization_code']),
     scope: metadata.scope === undefined ? undefined : new Set(metadata.scope.split(' ')),
-    origins: new Set([...(metadata.redirect_uris ?? []).flatMap(originOf), ...(metadata.allowed_origins ?? [])]),
+    origins: new Set([
+      ...(metadata.redirect_uris ?? []).flatMap(originOf),
+      ...(metadata.allowed_origins ?? []),
+    ]),
     policy: policyOf(profile, metadata, isPublic),
     profile,
     secrets,
@@ -121,14 +145,20 @@ export const makeClientDirectory = (store: Store): ClientDirectory => {
   }
 }
 
-const inserting = insertion<{ id: string; metadata: string; profile: string; created_at: number; updated_at: number }>(
-  'client',
-  ['id', 'metadata', 'profile', 'created_at', 'updated_at'],
-)
-const insertingSecret = insertion<{ id: string; client_id: string; hash: string; created_at: number; expires_at: number | null }>(
-  'client_secret',
-  ['id', 'client_id', 'hash', 'created_at', 'expires_at'],
-)
+const inserting = insertion<{
+  id: string
+  metadata: string
+  profile: string
+  created_at: number
+  updated_at: number
+}>('client', ['id', 'metadata', 'profile', 'created_at', 'updated_at'])
+const insertingSecret = insertion<{
+  id: string
+  client_id: string
+  hash: string
+  created_at: number
+  expires_at: number | null
+}>('client_secret', ['id', 'client_id', 'hash', 'created_at', 'expires_at'])
 
 /** What is kept of metadata: the profile has a column, the rest is as registered. */
 const stored = (metadata: ClientMetadata): { metadata: string; profile: string } => {
@@ -141,10 +171,20 @@ const stored = (metadata: ClientMetadata): { metadata: string; profile: string }
  *
  * @param brought a secret that the operator brings along; one is made where it is undefined
  */
-export const newClientSecret = (clientId: string, now: Date, brought?: string): { secret: string; write: Write } => {
+export const newClientSecret = (
+  clientId: string,
+  now: Date,
+  brought?: string,
+): { secret: string; write: Write } => {
   const id = newTextKey(now)
   const secret = brought ?? handSecret('clientSecret', id).text
-  const row = { id, client_id: clientId, hash: hashSecret(secret), created_at: seconds(now), expires_at: null }
+  const row = {
+    id,
+    client_id: clientId,
+    hash: hashSecret(secret),
+    created_at: seconds(now),
+    expires_at: null,
+  }
   return { secret, write: write(insertingSecret, row) }
 }
 
@@ -160,7 +200,12 @@ export const newClient = (
     id: clientId,
     ...(made ? { secret: made.secret } : {}),
     writes: [
-      write(inserting, { id: clientId, ...stored(metadata), created_at: seconds(now), updated_at: seconds(now) }),
+      write(inserting, {
+        id: clientId,
+        ...stored(metadata),
+        created_at: seconds(now),
+        updated_at: seconds(now),
+      }),
       ...(made ? [made.write] : []),
       changed('client'),
     ],
@@ -169,17 +214,22 @@ export const newClient = (
 
 const updating = statement<{ id: string; metadata: string; profile: string; now: number }>(
   'client.update',
-  (knex, { id, metadata, profile, now }) => knex('client').where({ id }).update({ metadata, profile, updated_at: now }),
+  (knex, { id, metadata, profile, now }) =>
+    knex('client').where({ id }).update({ metadata, profile, updated_at: now }),
 )
-const deleting = statement<{ id: string }>('client.delete', (knex, { id }) => knex('client').where({ id }).delete())
+const deleting = statement<{ id: string }>('client.delete', (knex, { id }) =>
+  knex('client').where({ id }).delete(),
+)
 const deletingSecrets = statement<{ id: string }>('client_secret.delete', (knex, { id }) =>
   knex('client_secret').where({ client_id: id }).delete(),
 )
-const expiringSecrets = statement<{ client: string; at: number }>('client_secret.expire', (knex, { client, at }) =>
-  knex('client_secret')
-    .where({ client_id: client })
-    .andWhere(live => live.whereNull('expires_at').orWhere('expires_at', '>', at))
-    .update({ expires_at: at }),
+const expiringSecrets = statement<{ client: string; at: number }>(
+  'client_secret.expire',
+  (knex, { client, at }) =>
+    knex('client_secret')
+      .where({ client_id: client })
+      .andWhere(live => live.whereNull('expires_at').orWhere('expires_at', '>', at))
+      .update({ expires_at: at }),
 )
 const markingUsed = statement<{ id: string; now: number }>('client_secret.used', (knex, { id, now }) =>
   knex('client_secret').where({ id }).update({ last_used_at: now }),
@@ -192,11 +242,19 @@ export const updateClient = (id: string, metadata: ClientMetadata, now: Date): W
 ]
 
 /** The writes that add a secret and let the older ones end after `oldEndsIn` seconds. */
-export const rotateClientSecret = (id: string, now: Date, oldEndsIn: number): { secret: string; writes: Write[] } => {
+export const rotateClientSecret = (
+  id: string,
+  now: Date,
+  oldEndsIn: number,
+): { secret: string; writes: Write[] } => {
   const made = newClientSecret(id, now)
   return {
     secret: made.secret,
-    writes: [write(expiringSecrets, { client: id, at: seconds(now) + oldEndsIn }, 'any'), made.write, changed('client')],
+    writes: [
+      write(expiringSecrets, { client: id, at: seconds(now) + oldEndsIn }, 'any'),
+      made.write,
+      changed('client'),
+    ],
   }
 }
 
@@ -223,7 +281,12 @@ export const listClients = async (
     const wanted = search.trim().toLowerCase()
     // strpos and instr: % and _ are letters like others.
     if (wanted !== '')
-      query.whereRaw(store.kind === 'sqlite' ? 'instr(lower(metadata || id), ?) > 0' : 'strpos(lower(metadata || id), ?) > 0', [wanted])
+      query.whereRaw(
+        store.kind === 'sqlite'
+          ? 'instr(lower(metadata || id), ?) > 0'
+          : 'strpos(lower(metadata || id), ?) > 0',
+        [wanted],
+      )
     return query
   })
   return rows.map(row => fromRow(row, []))

@@ -33,11 +33,16 @@ export type ProfileName = keyof typeof presets
 export const profileNames = Object.keys(presets) as ProfileName[]
 
 /** What a client sets for itself. */
-export type PolicyOverrides = { require_pkce?: boolean | undefined; scope_claims_in_id_token?: boolean | undefined }
+export type PolicyOverrides = {
+  require_pkce?: boolean | undefined
+  scope_claims_in_id_token?: boolean | undefined
+}
 
 /** The policy of a client. */
 export const policyOf = (profile: ProfileName, own: PolicyOverrides, isPublic: boolean): Policy => ({
   ...presets[profile],
-  ...(own.scope_claims_in_id_token === undefined ? {} : { scopeClaimsInIdToken: own.scope_claims_in_id_token }),
+  ...(own.scope_claims_in_id_token === undefined
+    ? {}
+    : { scopeClaimsInIdToken: own.scope_claims_in_id_token }),
   requirePkce: isPublic || (own.require_pkce ?? presets[profile].requirePkce),
 })

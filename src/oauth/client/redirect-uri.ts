@@ -2,7 +2,20 @@
 import { isLoopbackHost } from '../../config.ts'
 
 /** Parameters of our answers: a registered URI must not bring its own (CVE-2026-9689 was one of that kind). */
-const answerParameters = ['code', 'state', 'iss', 'error', 'error_description', 'error_uri', 'response', 'id_token', 'access_token', 'token_type', 'session_state', 'sid']
+const answerParameters = [
+  'code',
+  'state',
+  'iss',
+  'error',
+  'error_description',
+  'error_uri',
+  'response',
+  'id_token',
+  'access_token',
+  'token_type',
+  'session_state',
+  'sid',
+]
 
 const dangerousSchemes = new Set([
   'javascript',
@@ -30,14 +43,16 @@ export type UriRules = {
 
 /** Letters and signs of RFC 3986; everything else would be read differently by somebody. */
 const uriCharacters = /^[A-Za-z0-9\-._~:/?#[\]@!$&'()*+,;=%]+$/
-const schemeOf = (uri: string): string | undefined => /^([A-Za-z][A-Za-z0-9+.-]*):/.exec(uri)?.[1]?.toLowerCase()
+const schemeOf = (uri: string): string | undefined =>
+  /^([A-Za-z][A-Za-z0-9+.-]*):/.exec(uri)?.[1]?.toLowerCase()
 
 /**
  * What is wrong with a URI to be registered, in words for its developer; undefined when it may be.
  */
 export const redirectUriFault = (uri: string, { byOperator, native }: UriRules): string | undefined => {
   if (uri.length > 2000) return 'is longer than 2000 characters'
-  if (!uriCharacters.test(uri) || /%(?![0-9A-Fa-f]{2})|%0[ad]|%00/i.test(uri)) return 'holds characters that do not belong in a URI'
+  if (!uriCharacters.test(uri) || /%(?![0-9A-Fa-f]{2})|%0[ad]|%00/i.test(uri))
+    return 'holds characters that do not belong in a URI'
   if (uri.includes('#')) return 'must have no fragment (RFC 6749 section 3.1.2)'
   const scheme = schemeOf(uri)
   if (scheme === undefined || !URL.canParse(uri)) return 'is not an absolute URI'
@@ -52,7 +67,8 @@ export const redirectUriFault = (uri: string, { byOperator, native }: UriRules):
     return 'must be https; http is for loopback only'
   }
   if (!native) return 'must be https; a scheme of its own is for native apps (application_type native)'
-  if (!byOperator && !scheme.includes('.')) return 'must use a scheme with a dot in it, such as com.example.app (RFC 8252 section 7.1)'
+  if (!byOperator && !scheme.includes('.'))
+    return 'must use a scheme with a dot in it, such as com.example.app (RFC 8252 section 7.1)'
   return undefined
 }
 

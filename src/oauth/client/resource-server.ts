@@ -42,7 +42,10 @@ const reading = statement<Record<never, never>, Row>('resource.read', knex =>
 )
 
 export const listResources = async (store: Store): Promise<Resource[]> =>
-  (await store.all(reading, {})).map(row => ({ ...row, scopes: row.scopes === '' ? [] : row.scopes.split(' ') }))
+  (await store.all(reading, {})).map(row => ({
+    ...row,
+    scopes: row.scopes === '' ? [] : row.scopes.split(' '),
+  }))
 
 export type ResourceDirectory = {
   /** By its identifier; one trailing slash does not matter, for some clients append it. */
@@ -106,7 +109,9 @@ const updating = statement<Columns>('resource.update', (knex, values) =>
     .where({ id: values.id })
     .update(Object.fromEntries(columnNames.filter(name => name !== 'id').map(name => [name, values[name]]))),
 )
-const deleting = statement<{ id: string }>('resource.delete', (knex, { id }) => knex('resource').where({ id }).delete())
+const deleting = statement<{ id: string }>('resource.delete', (knex, { id }) =>
+  knex('resource').where({ id }).delete(),
+)
 
 const columnsOf = (resource: Resource): Columns => ({
   id: resource.id,

@@ -72,8 +72,13 @@ export const newAuthorization = (one: NewAuthorization, now: Date): { id: string
   }
 }
 
-const revoking = statement<{ id: string; now: number; reason: string }>('authorization.revoke', (knex, { id, now, reason }) =>
-  knex('authorization').where({ id }).whereNull('revoked_at').update({ revoked_at: now, revoke_reason: reason }),
+const revoking = statement<{ id: string; now: number; reason: string }>(
+  'authorization.revoke',
+  (knex, { id, now, reason }) =>
+    knex('authorization')
+      .where({ id })
+      .whereNull('revoked_at')
+      .update({ revoked_at: now, revoke_reason: reason }),
 )
 
 /** The write that ends an authorization and all it gave. It may have ended already. */
@@ -151,23 +156,33 @@ export const fallenReason = (one: Standing, now: Date): string | undefined => {
 
 const cleaning = statement<{ now: number; limit: number }>('authorization.clean', (knex, { now, limit }) =>
   knex('authorization')
-    .whereIn('id', knex('authorization').select('id').where('expires_at', '<', now).limit(knex.raw('?', [limit]) as unknown as number))
+    .whereIn(
+      'id',
+      knex('authorization')
+        .select('id')
+        .where('expires_at', '<', now)
+        .limit(knex.raw('?', [limit]) as unknown as number),
+    )
     .delete(),
 )
 
 /** Deletes authorizations of which nothing can live any more, at most `limit`. */
-export const cleanAuthorizations = (now: Date, limit: number): Write => write(cleaning, { now: seconds(now), limit }, 'any')
+export const cleanAuthorizations = (now: Date, limit: number): Write =>
+  write(cleaning, { now: seconds(now), limit }, 'any')
 
 const standing = statement<{ id: string }, Standing>('authorization.standing', (knex, { id }) =>
   knex('authorization')
     .leftJoin('user', 'user.id', 'authorization.user_id')
     .leftJoin('session', 'session.id', 'authorization.session_id')
     .leftJoin('consent', consent =>
-      consent.on('consent.user_id', 'authorization.user_id').andOn('consent.client_id', 'authorization.client_id'),
+      consent
+        .on('consent.user_id', 'authorization.user_id')
+        .andOn('consent.client_id', 'authorization.client_id'),
     )
     .select(standingColumns)
     .where({ 'authorization.id': id }),
 )
 
 /** An authorization with all that it hangs on. */
-export const findStanding = (store: Store, id: string): Promise<Standing | undefined> => store.one(standing, { id })
+export const findStanding = (store: Store, id: string): Promise<Standing | undefined> =>
+  store.one(standing, { id })

@@ -1,7 +1,8 @@
 /** Claims about a user: which scope gives which (OIDC Core section 5.4), and their values. */
+
+import { groupsOf } from '../../identity/group.ts'
 import type { Claims } from '../../keys/jwt.ts'
 import type { Store } from '../../store/database.ts'
-import { groupsOf } from '../../identity/group.ts'
 
 /** What is known of a user, in the columns that joined reads give. */
 export type Person = {
@@ -67,7 +68,8 @@ export const claimsOf = async (store: Store, person: Person, scope: readonly str
   if (names.length === 0) return {}
   const values = all(person)
   const claims: Claims = {}
-  for (const name of names) if (values[name] !== undefined && values[name] !== null) claims[name] = values[name]
+  for (const name of names)
+    if (values[name] !== undefined && values[name] !== null) claims[name] = values[name]
   if (names.includes('groups') && person.userId !== null)
     claims['groups'] = (await groupsOf(store, person.userId)).map(group => group.name)
   return claims

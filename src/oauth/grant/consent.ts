@@ -20,19 +20,22 @@ const withdrawing = statement<{ user: string; client: string; before: string; no
       .onConflict(['user_id', 'client_id'])
       .merge({ scope: '', ended_before: before, given_at: now }),
 )
-const listing = statement<{ user: string }, { clientId: string; scope: string; givenAt: number }>('consent.list', (knex, { user }) =>
-  knex('consent')
-    .select({ clientId: 'client_id', scope: 'scope', givenAt: 'given_at' })
-    .where({ user_id: user })
-    .andWhereNot({ scope: '' })
-    .orderBy('client_id'),
+const listing = statement<{ user: string }, { clientId: string; scope: string; givenAt: number }>(
+  'consent.list',
+  (knex, { user }) =>
+    knex('consent')
+      .select({ clientId: 'client_id', scope: 'scope', givenAt: 'given_at' })
+      .where({ user_id: user })
+      .andWhereNot({ scope: '' })
+      .orderBy('client_id'),
 )
 
 /** The write that remembers what was allowed: what was before, and this. */
 export const giveConsent = (
   { userId, clientId, scope }: { userId: string; clientId: string; scope: readonly string[] },
   now: Date,
-): Write => write(giving, { user: userId, client: clientId, scope: scope.join(' '), now: seconds(now) }, 'any')
+): Write =>
+  write(giving, { user: userId, client: clientId, scope: scope.join(' '), now: seconds(now) }, 'any')
 
 /** The write that forgets it, and ends every authorization of this client for this user. */
 export const withdrawConsent = (userId: string, clientId: string, now: Date): Write =>

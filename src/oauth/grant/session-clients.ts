@@ -7,26 +7,40 @@ import { statement } from '../../store/statement.ts'
 const adding = statement<{ session: string; client: string; now: number }>(
   'session_client.add',
   (knex, { session, client, now }) =>
-    knex('session_client').insert({ session_id: session, client_id: client, first_at: now }).onConflict().ignore(),
+    knex('session_client')
+      .insert({ session_id: session, client_id: client, first_at: now })
+      .onConflict()
+      .ignore(),
 )
 const reading = statement<{ session: string }, { clientId: string; firstAt: number }>(
   'session_client.read',
   (knex, { session }) =>
-    knex('session_client').select({ clientId: 'client_id', firstAt: 'first_at' }).where({ session_id: session }).orderBy('first_at'),
+    knex('session_client')
+      .select({ clientId: 'client_id', firstAt: 'first_at' })
+      .where({ session_id: session })
+      .orderBy('first_at'),
 )
-const cleaning = statement<{ before: string; limit: number }>('session_client.clean', (knex, { before, limit }) =>
-  knex('session_client')
-    .whereIn(
-      'session_id',
-      knex('session_client').select('session_id').where('session_id', '<', before).orderBy('session_id').limit(knex.raw('?', [limit]) as unknown as number),
-    )
-    .delete(),
+const cleaning = statement<{ before: string; limit: number }>(
+  'session_client.clean',
+  (knex, { before, limit }) =>
+    knex('session_client')
+      .whereIn(
+        'session_id',
+        knex('session_client')
+          .select('session_id')
+          .where('session_id', '<', before)
+          .orderBy('session_id')
+          .limit(knex.raw('?', [limit]) as unknown as number),
+      )
+      .delete(),
 )
 
 export const addSessionClient = (sessionId: string, clientId: string, now: Date): Write =>
   write(adding, { session: sessionId, client: clientId, now: seconds(now) }, 'any')
 
-export const clientsOfSession = (store: Store, sessionId: string) => store.all(reading, { session: sessionId })
+export const clientsOfSession = (store: Store, sessionId: string) =>
+  store.all(reading, { session: sessionId })
 
 /** Deletes what belongs to sessions older than a key, at most `limit` of them. */
-export const cleanSessionClients = (before: string, limit: number): Write => write(cleaning, { before, limit }, 'any')
+export const cleanSessionClients = (before: string, limit: number): Write =>
+  write(cleaning, { before, limit }, 'any')

@@ -68,7 +68,12 @@ export const deliverLogoutNotice =
       if (answer.status !== 200 && answer.status !== 204) throw new Error(`the app answered ${answer.status}`)
     } catch (error) {
       if (error instanceof OutboundBlocked)
-        await services.audit.record({ event: 'outbound.blocked', clientId: client.id, reason: 'backchannel_logout_uri', detail: { why: error.message } })
+        await services.audit.record({
+          event: 'outbound.blocked',
+          clientId: client.id,
+          reason: 'backchannel_logout_uri',
+          detail: { why: error.message },
+        })
       throw error
     }
   }

@@ -5,7 +5,14 @@ import { Params } from '../../http/params.ts'
 import { redirect } from '../../http/redirect.ts'
 import type { Route } from '../../http/route.ts'
 import { visitOf } from '../../http/visit.ts'
-import { type Browser, checkOwnForm, formTokenFor, presentBrowser, presentedCookie, turnBrowser } from '../../identity/browser.ts'
+import {
+  type Browser,
+  checkOwnForm,
+  formTokenFor,
+  presentBrowser,
+  presentedCookie,
+  turnBrowser,
+} from '../../identity/browser.ts'
 import { endSessions, findSession, isAlive, type Session, sessionsOfBrowser } from '../../identity/session.ts'
 import type { Services } from '../../services.ts'
 import { GuardFailed } from '../../store/commit.ts'
@@ -16,7 +23,16 @@ import { type LogoutRequest, readLogoutRequest } from './logout-request.ts'
 
 type Needs = Pick<
   Services,
-  'issuer' | 'keys' | 'clients' | 'store' | 'now' | 'audit' | 'page' | 'cookies' | 'sessionEnded' | 'wakeOutbox'
+  | 'issuer'
+  | 'keys'
+  | 'clients'
+  | 'store'
+  | 'now'
+  | 'audit'
+  | 'page'
+  | 'cookies'
+  | 'sessionEnded'
+  | 'wakeOutbox'
 >
 
 const isAbout = (hint: IdTokenHint, session: Session): boolean =>
@@ -53,7 +69,15 @@ export const logoutRoute = (services: Needs): Route => {
     const found = await Promise.all(used.map(({ clientId }) => services.clients.find(clientId)))
     const apps = found.flatMap(client =>
       client
-        ? [{ name: client.name, told: client.metadata.backchannel_logout_uri === undefined ? ('not-needed' as const) : ('telling' as const) }]
+        ? [
+            {
+              name: client.name,
+              told:
+                client.metadata.backchannel_logout_uri === undefined
+                  ? ('not-needed' as const)
+                  : ('telling' as const),
+            },
+          ]
         : [],
     )
     page(ctx, 'signed-out', { apps }, { locale: request.locale })
@@ -110,7 +134,10 @@ export const logoutRoute = (services: Needs): Route => {
         {
           apps: [],
           stillSignedIn: true,
-          returnTo: request.client && returnTo !== undefined ? { url: returnTo, name: request.client.name } : undefined,
+          returnTo:
+            request.client && returnTo !== undefined
+              ? { url: returnTo, name: request.client.name }
+              : undefined,
         },
         { locale: request.locale },
       )

@@ -30,7 +30,8 @@ export const parsePkce = (params: Params, client: Client): { codeChallenge?: str
   }
   // Without a method RFC 7636 section 4.3 means plain, which protects nothing once the request is seen.
   if (method !== 'S256') throw invalidRequest('code_challenge_method must be S256')
-  if (!challengeForm.test(codeChallenge)) throw invalidRequest('code_challenge must be 43 characters of base64url')
+  if (!challengeForm.test(codeChallenge))
+    throw invalidRequest('code_challenge must be 43 characters of base64url')
   return { codeChallenge }
 }
 

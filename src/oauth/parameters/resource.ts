@@ -26,10 +26,15 @@ export const parseResource = (params: Params, resources: ResourceDirectory): { r
  *
  * @throws Refusal `invalid_scope` for scopes of two resources with none named
  */
-export const resourcesMeant = (named: readonly string[], scope: readonly string[], resources: ResourceDirectory): Resource[] => {
+export const resourcesMeant = (
+  named: readonly string[],
+  scope: readonly string[],
+  resources: ResourceDirectory,
+): Resource[] => {
   if (named.length > 0) return named.flatMap(identifier => resources.find(identifier) ?? [])
   const meant = new Set(scope.map(name => resources.ofScope(name)).filter(resource => resource !== undefined))
-  if (meant.size > 1) throw invalidScope('the scopes belong to more than one API; name the API with the parameter resource')
+  if (meant.size > 1)
+    throw invalidScope('the scopes belong to more than one API; name the API with the parameter resource')
   return [...meant]
 }
 
@@ -42,7 +47,8 @@ export const audienceOf = (
   issuer: string,
   resources: ResourceDirectory,
 ): string | string[] => {
-  if (grant.resources.length > 0) return grant.resources.length === 1 ? (grant.resources[0] ?? issuer) : [...grant.resources]
+  if (grant.resources.length > 0)
+    return grant.resources.length === 1 ? (grant.resources[0] ?? issuer) : [...grant.resources]
   const [meant] = resourcesMeant([], grant.scope, resources)
   if (!meant) return issuer
   return grant.scope.includes('openid') ? [meant.identifier, issuer] : meant.identifier

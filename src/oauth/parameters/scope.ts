@@ -5,7 +5,15 @@ import type { ResourceDirectory } from '../client/resource-server.ts'
 import { invalidScope } from '../errors.ts'
 
 /** OpenID scopes; any client may ask for them that names no scopes of its own. */
-export const openidScopes = ['openid', 'profile', 'email', 'phone', 'address', 'groups', 'offline_access'] as const
+export const openidScopes = [
+  'openid',
+  'profile',
+  'email',
+  'phone',
+  'address',
+  'groups',
+  'offline_access',
+] as const
 
 const isOpenidScope = (scope: string): boolean => (openidScopes as readonly string[]).includes(scope)
 
@@ -20,12 +28,14 @@ const scopeToken = /^[\x21\x23-\x5b\x5d-\x7e]{1,200}$/
 export const splitScope = (text: string): string[] => {
   const names = text.split(' ', mostScopes + 1).filter(name => name !== '')
   if (names.length > mostScopes) throw invalidScope(`scope names more than ${mostScopes} scopes`)
-  if (names.some(name => !scopeToken.test(name))) throw invalidScope('scope holds a character that no scope name has')
+  if (names.some(name => !scopeToken.test(name)))
+    throw invalidScope('scope holds a character that no scope name has')
   return [...new Set(names)]
 }
 
 /** Whether a client may have a scope. */
-export const mayHaveScope = (client: Client, scope: string): boolean => client.scope?.has(scope) ?? isOpenidScope(scope)
+export const mayHaveScope = (client: Client, scope: string): boolean =>
+  client.scope?.has(scope) ?? isOpenidScope(scope)
 
 /** Whether a scope exists at all. */
 export const isKnownScope = (scope: string, resources: ResourceDirectory): boolean =>
@@ -36,7 +46,11 @@ export const isKnownScope = (scope: string, resources: ResourceDirectory): boole
  *
  * @throws Refusal `invalid_scope` for one that the client may not have
  */
-export const parseScope = (params: Params, client: Client, resources: ResourceDirectory): { scope: string[] } => {
+export const parseScope = (
+  params: Params,
+  client: Client,
+  resources: ResourceDirectory,
+): { scope: string[] } => {
   const asked = splitScope(params.get('scope') ?? '').filter(scope => isKnownScope(scope, resources))
   const foreign = asked.find(scope => !mayHaveScope(client, scope))
   if (foreign !== undefined) throw invalidScope(`this client may not have the scope ${foreign}`)

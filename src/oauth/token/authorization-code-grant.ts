@@ -39,7 +39,11 @@ export const authorizationCodeGrant: Grant = async (services, settings, { ctx, c
   const fallen = fallenReason(code, now())
   if (fallen !== undefined) throw await rejected(services, ctx, client, code, fallen)
   const [answer] = await Promise.all([
-    issueTokens(services, settings, { client, standing: code as Standing & { sub: string }, nonce: code.nonce }),
+    issueTokens(services, settings, {
+      client,
+      standing: code as Standing & { sub: string },
+      nonce: code.nonce,
+    }),
     take(services, ctx, client, code),
   ])
   return answer
@@ -66,7 +70,12 @@ const replayed = async (
   await store.commit([
     revokeAuthorization(code.authorizationId, 'code_replayed', now()),
     audit.write({ event: 'code.replayed', ...about }),
-    audit.write({ event: 'grant.revoked', ...about, reason: 'code_replayed', detail: { authorization: code.authorizationId } }),
+    audit.write({
+      event: 'grant.revoked',
+      ...about,
+      reason: 'code_replayed',
+      detail: { authorization: code.authorizationId },
+    }),
   ])
   return invalidGrant('the code was already used', { reason: 'code_replayed' })
 }
@@ -87,17 +96,35 @@ const rejected = async (
   code: Code,
   reason: string,
 ): Promise<Refusal> => {
-  await audit.record({ event: 'token.rejected', visit: visitOf(ctx), clientId: client.id, userId: code.userId ?? undefined, reason })
+  await audit.record({
+    event: 'token.rejected',
+    visit: visitOf(ctx),
+    clientId: client.id,
+    userId: code.userId ?? undefined,
+    reason,
+  })
   return invalidGrant(descriptions[reason] ?? 'what the person allowed has ended', { reason })
 }
 
 /** A failed proof burns the code: the next try could be a guess (RFC 9700 section 4.5.3.1). */
-const burnt = async (services: GrantNeeds, ctx: Context, client: Client, code: Code, reason: string): Promise<Refusal> => {
+const burnt = async (
+  services: GrantNeeds,
+  ctx: Context,
+  client: Client,
+  code: Code,
+  reason: string,
+): Promise<Refusal> => {
   const { store, now, audit } = services
   try {
     await store.commit([
       takeCode(code, now()),
-      audit.write({ event: 'token.rejected', visit: visitOf(ctx), clientId: client.id, userId: code.userId ?? undefined, reason }),
+      audit.write({
+        event: 'token.rejected',
+        visit: visitOf(ctx),
+        clientId: client.id,
+        userId: code.userId ?? undefined,
+        reason,
+      }),
     ])
   } catch (error) {
     if (!(error instanceof GuardFailed)) throw error
@@ -106,7 +133,12 @@ const burnt = async (services: GrantNeeds, ctx: Context, client: Client, code: C
   return invalidGrant(descriptions[reason] ?? reason, { reason })
 }
 
-const wrongGuess = async ({ store, now, audit }: GrantNeeds, ctx: Context, client: Client, presented: string): Promise<Refusal> => {
+const wrongGuess = async (
+  { store, now, audit }: GrantNeeds,
+  ctx: Context,
+  client: Client,
+  presented: string,
+): Promise<Refusal> => {
   const visit = visitOf(ctx)
   const subject = `${client.id} ${throttleAddress(visit.ip)}`
   const { wait } = await readCount(store, guessRule, subject, now())
@@ -115,7 +147,9 @@ const wrongGuess = async ({ store, now, audit }: GrantNeeds, ctx: Context, clien
   const seen = await readCount(store, sameGuessRule, guess, now())
   await store.commit([
     audit.write({ event: 'token.rejected', visit, clientId: client.id, reason: 'unknown_code' }),
-    ...(seen.count > 0 ? [] : [countFailure(sameGuessRule, guess, now()), countFailure(guessRule, subject, now())]),
+    ...(seen.count > 0
+      ? []
+      : [countFailure(sameGuessRule, guess, now()), countFailure(guessRule, subject, now())]),
   ])
   return invalidGrant('the code is not known', { reason: 'unknown_code' })
 }

@@ -8,7 +8,10 @@ import type { TokenSettings } from '../tokens/issue.ts'
 import { type GrantNeeds, grants } from './grants.ts'
 
 /** The route. */
-export const tokenRoute = (services: GrantNeeds & Pick<Services, 'clients' | 'metrics'>, settings: TokenSettings): Route => ({
+export const tokenRoute = (
+  services: GrantNeeds & Pick<Services, 'clients' | 'metrics'>,
+  settings: TokenSettings,
+): Route => ({
   path: '/token',
   kind: 'endpoint',
   cors: 'client',

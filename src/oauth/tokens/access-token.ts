@@ -32,7 +32,10 @@ export const issueAccessToken = async (
   const meant = resourcesMeant(grant.resources, grant.scope, resources)
   const [only] = meant
   const alg = meant.length === 1 && only && isSigningAlgorithm(only.alg) ? only.alg : 'ES256'
-  const expiresIn = Math.min(settings.accessTokenTtl, ...meant.map(resource => resource.lifetime ?? settings.accessTokenTtl))
+  const expiresIn = Math.min(
+    settings.accessTokenTtl,
+    ...meant.map(resource => resource.lifetime ?? settings.accessTokenTtl),
+  )
   const iat = seconds(now())
   const token = await signJwt(keys.signer(alg), meant.length === 1 && only ? only.tokenTyp : 'at+jwt', {
     iss: issuer,

@@ -12,7 +12,12 @@ export const idTokenAlgorithm = (client: Client): SigningAlgorithm => {
   return registered !== undefined && isSigningAlgorithm(registered) ? registered : 'RS256'
 }
 
-const digests: Record<SigningAlgorithm, string> = { RS256: 'sha256', PS256: 'sha256', ES256: 'sha256', EdDSA: 'sha512' }
+const digests: Record<SigningAlgorithm, string> = {
+  RS256: 'sha256',
+  PS256: 'sha256',
+  ES256: 'sha256',
+  EdDSA: 'sha512',
+}
 
 /** `at_hash`: the left half of the hash of the access token (OIDC Core section 3.1.3.6). */
 const halfHash = (text: string, alg: SigningAlgorithm): string => {
@@ -69,7 +74,13 @@ export const readIdTokenHint = (
   hint: string,
 ): IdTokenHint | undefined => {
   const claims = verifyJwt(hint, 'JWT', keys.hintVerifier)
-  if (!claims || claims['iss'] !== issuer || typeof claims['sub'] !== 'string' || typeof claims['aud'] !== 'string') return undefined
+  if (
+    !claims ||
+    claims['iss'] !== issuer ||
+    typeof claims['sub'] !== 'string' ||
+    typeof claims['aud'] !== 'string'
+  )
+    return undefined
   // An access token may be typed JWT for verifiers that refuse at+jwt; it has a client_id, an ID token never does.
   if ('client_id' in claims || typeof claims['auth_time'] !== 'number') return undefined
   const sid = claims['sid']

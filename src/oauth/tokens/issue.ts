@@ -29,7 +29,12 @@ type Needs = Pick<Services, 'issuer' | 'keys' | 'now' | 'resources' | 'store'>
 export const issueTokens = async (
   services: Needs,
   settings: TokenSettings,
-  { client, standing, nonce, narrowed }: {
+  {
+    client,
+    standing,
+    nonce,
+    narrowed,
+  }: {
     client: Client
     standing: Standing & { sub: string }
     nonce?: string | null
@@ -47,7 +52,12 @@ export const issueTokens = async (
     resources: narrowed?.resources ?? (JSON.parse(standing.resources) as string[]),
     signedIn,
   })
-  const answer: TokenResponse = { access_token: token, token_type: 'Bearer', expires_in: expiresIn, scope: scope.join(' ') }
+  const answer: TokenResponse = {
+    access_token: token,
+    token_type: 'Bearer',
+    expires_in: expiresIn,
+    scope: scope.join(' '),
+  }
   if (!scope.includes('openid')) return answer
   const person = client.policy.scopeClaimsInIdToken ? await claimsOf(services.store, standing, scope) : {}
   const idToken = await issueIdToken(services, settings, client, {

@@ -29,7 +29,9 @@ const standingOf = statement<{ id: string; jti: string }, Standing & { deniedJti
       .leftJoin('user', 'user.id', 'authorization.user_id')
       .leftJoin('session', 'session.id', 'authorization.session_id')
       .leftJoin('consent', consent =>
-        consent.on('consent.user_id', 'authorization.user_id').andOn('consent.client_id', 'authorization.client_id'),
+        consent
+          .on('consent.user_id', 'authorization.user_id')
+          .andOn('consent.client_id', 'authorization.client_id'),
       )
       .leftJoin('revoked_access_token', denied => denied.on('revoked_access_token.jti', knex.raw('?', [jti])))
       .select(standingColumns)
@@ -65,20 +67,33 @@ export const makeTokenReader = ({ issuer, keys, store, now, clients, resources }
   const verifyPlainTyped = (token: string): Claims | undefined => {
     if (!resources.all().some(resource => resource.tokenTyp === 'JWT')) return undefined
     const claims = verifyJwt(token, 'JWT', keys.verifier)
-    return claims && typeof claims['client_id'] === 'string' && typeof claims['scope'] === 'string' ? claims : undefined
+    return claims && typeof claims['client_id'] === 'string' && typeof claims['scope'] === 'string'
+      ? claims
+      : undefined
   }
   return async token => {
     const claims = verify(token)
     if (!claims || claims['iss'] !== issuer) return undefined
     const { exp, jti, client_id: clientId, scope, aud } = claims
-    if (typeof exp !== 'number' || typeof jti !== 'string' || typeof clientId !== 'string' || typeof scope !== 'string') return undefined
+    if (
+      typeof exp !== 'number' ||
+      typeof jti !== 'string' ||
+      typeof clientId !== 'string' ||
+      typeof scope !== 'string'
+    )
+      return undefined
     if (exp <= seconds(now())) return undefined
     const client = await clients.find(clientId)
     if (!client || client.disabledAt !== null) return undefined
     const authorizationId = jti.slice(0, jti.indexOf('.'))
     const ofClientAlone = authorizationId === '-'
     const standing = ofClientAlone ? undefined : await store.one(standingOf, { id: authorizationId, jti })
-    if (ofClientAlone ? (await store.one(denied, { jti })) !== undefined : !standing || standing.deniedJti !== null) return undefined
+    if (
+      ofClientAlone
+        ? (await store.one(denied, { jti })) !== undefined
+        : !standing || standing.deniedJti !== null
+    )
+      return undefined
     if (standing && fallenReason(standing, now()) !== undefined) return undefined
     return {
       claims,
