@@ -1,4 +1,5 @@
 /** Load on one server, from a fixed number of connections, each sending its next request when the last is answered. */
+import { cpus } from 'node:os'
 import { Connection } from './connection.ts'
 import { cpuMicroseconds } from './process-cost.ts'
 import type { Prepared } from './scenarios.ts'
@@ -31,6 +32,7 @@ export async function measure(
 ): Promise<Round> {
   let left = (await prepared.refill?.()) ?? Number.POSITIVE_INFINITY
   const latencies: number[] = []
+  const sleepAgain = stayAwake()
   const cpuBefore = cpuMicroseconds(target.pid)
   const began = performance.now()
   await inParallel(target.port, connections, async (connection, worker) => {
@@ -42,6 +44,7 @@ export async function measure(
   })
   const seconds = (performance.now() - began) / 1000
   const cpu = cpuMicroseconds(target.pid) - cpuBefore
+  sleepAgain()
   const flows = latencies.length
   return {
     flows,
@@ -49,6 +52,21 @@ export async function measure(
     perSecond: flows / seconds,
     ...percentiles(latencies),
     busy: cpu / 1e6 / seconds,
+  }
+}
+
+/**
+ * A load generator that sleeps between two answers must be woken by the server that answers, which costs that server
+ * 15 to 20 µs a request on a virtual machine and says nothing about it. So ours does not sleep, where it has a core of its own.
+ */
+function stayAwake() {
+  let awake = cpus().length > 1
+  const turn = () => {
+    if (awake) setImmediate(turn)
+  }
+  turn()
+  return () => {
+    awake = false
   }
 }
 
