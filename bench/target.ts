@@ -47,7 +47,7 @@ export function pinSelf() {
 }
 
 export function missing(name: TargetName): string | undefined {
-  if (name === 'lintel' && !existsSync(join(root, 'dist'))) return 'it is not built'
+  if (name === 'lintel' && !existsSync(join(root, 'dist/src/cli/lintel.js'))) return 'it is not built'
   if (name === 'peer' && !existsSync(join(here, 'peer/node_modules/oidc-provider'))) return installPeer()
   return undefined
 }
