@@ -88,14 +88,11 @@ export function toMarkdown({ date, machine, node, rounds, roundMilliseconds, row
 
 /** Replaces what stands between the two marks in README.md. */
 export function writeInto(file: URL, markdown: string) {
-  const marks = /(<!-- result -->\n).*(\n<!-- \/result -->)/s
-  writeFileSync(
-    file,
-    readFileSync(file, 'utf8').replace(
-      marks,
-      (_, before: string, after: string) => before + markdown + after,
-    ),
-  )
+  const [start, end] = ['<!-- result -->\n', '<!-- /result -->']
+  const text = readFileSync(file, 'utf8')
+  const [from, to] = [text.indexOf(start), text.indexOf(end)]
+  if (from < 0 || to < from) throw new Error(`${file.pathname} has no place for the result`)
+  writeFileSync(file, `${text.slice(0, from + start.length)}\n${markdown}\n\n${text.slice(to)}`)
 }
 
 const names = ['floor', 'lintel', 'peer'] as const
