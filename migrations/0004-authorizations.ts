@@ -20,6 +20,7 @@ export const up = async (knex: Knex): Promise<void> => {
     table.text('client_id').notNullable()
     table.text('session_id')
     table.text('scope').notNullable()
+    table.text('asked_scope').notNullable()
     table.text('resources').notNullable()
     table.text('details').notNullable()
     table.integer('offline').notNullable()

@@ -51,9 +51,7 @@ export const makeApp = (
   app.use(answerRefusals(services))
   app.use(answerUnknown(strictTransport))
   app.use(checkRequestLine)
-  app.use(
-    makeRouter(routes, { basePath: config.basePath, strictTransport }).routes() as unknown as Middleware,
-  )
+  app.use(makeRouter(routes, { basePath: config.basePath, strictTransport }))
   app.use(() => {
     throw notFound()
   })

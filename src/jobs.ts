@@ -3,8 +3,12 @@ import { agedOutSessions, cleanSessions, endSessions } from './identity/session.
 import { cleanSignIns } from './identity/sign-in.ts'
 import { cleanCodes } from './oauth/authorize/code.ts'
 import { cleanTransactions } from './oauth/authorize/transaction.ts'
+import { cleanUsedAssertions } from './oauth/client/used-assertion.ts'
 import { cleanAuthorizations } from './oauth/grant/authorization.ts'
 import { cleanSessionClients } from './oauth/grant/session-clients.ts'
+import { cleanDenylist } from './oauth/tokens/denylist.ts'
+import { cleanOpaqueTokens } from './oauth/tokens/opaque-token.ts'
+import { cleanRefreshFamilies } from './oauth/tokens/refresh-token.ts'
 import type { Services } from './services.ts'
 import { GuardFailed } from './store/commit.ts'
 import { keyAt, seconds } from './store/single-use.ts'
@@ -49,6 +53,10 @@ const cleanUp = async ({ store, now }: Services): Promise<void> => {
     cleanTransactions(at, batch),
     cleanSignIns(at, batch),
     cleanAuthorizations(at, batch),
+    cleanRefreshFamilies(at, batch),
+    cleanOpaqueTokens(at, batch),
+    cleanDenylist(at, batch),
+    cleanUsedAssertions(at, batch),
     cleanThrottles(at, batch),
     cleanSessions(longAgo, batch),
     cleanSessionClients(keyAt(longAgo), batch),

@@ -19,7 +19,9 @@ import { jobs } from './jobs.ts'
 import { makeFirstKeys, openKeyRing } from './keys/key-ring.ts'
 import { readMasterKeys } from './keys/master-key.ts'
 import { makeSecretBox, type SecretBox } from './keys/secret-box.ts'
+import { openServerKey } from './keys/server-key.ts'
 import { makeClientDirectory } from './oauth/client/client.ts'
+import { makeClientKeys } from './oauth/client/client-keys.ts'
 import { openResourceDirectory } from './oauth/client/resource-server.ts'
 import { deliverLogoutNotice, sessionEndedWrites } from './oauth/logout/back-channel.ts'
 import { makeAudit } from './observe/audit.ts'
@@ -84,6 +86,7 @@ export const openServices = async (config: Config, overrides: Overrides = {}): P
     const clients = makeClientDirectory(store)
     const resources = await openResourceDirectory(store)
     const metrics = makeMetrics()
+    const fetch = overrides.fetch ?? outboundOf(config)
     const root = packageRoot()
     const assets = loadAssets(`${root}/public`, config.basePath)
     const catalogues = loadCatalogues(`${root}/locales`)
@@ -93,18 +96,20 @@ export const openServices = async (config: Config, overrides: Overrides = {}): P
       store,
       keys,
       clients,
+      clientKeys: makeClientKeys({ fetch, now, log }),
       resources,
       now,
       log,
       metrics,
       audit: makeAudit(store, now),
-      fetch: overrides.fetch ?? outboundOf(config),
+      fetch,
       page: makePage({ viewsDir: `${root}/views`, catalogues, assets, basePath: config.basePath }),
       cookies: cookieJar(config.issuer),
       passwords: makePasswordHasher(config.passwords, seconds =>
         metrics.observe('lintel_password_wait_seconds', seconds),
       ),
       sessionEnded: sessionEndedWrites({ store, clients, now }),
+      refreshTokenKey: await openServerKey(store, box, 'refresh-token', now()),
       wakeOutbox: () => delivery.wake(),
     }
     const outbox = makeDelivery({

@@ -10,8 +10,10 @@ import { signInRoute } from './identity/sign-in-page.ts'
 import { authorizeRoutes } from './oauth/authorize/authorize.ts'
 import { consentRoute } from './oauth/authorize/consent-page.ts'
 import { discoveryRoutes } from './oauth/discovery.ts'
+import { introspectRoute } from './oauth/introspect.ts'
 import { jwksRoute } from './oauth/jwks.ts'
 import { logoutRoute } from './oauth/logout/logout-page.ts'
+import { revokeRoute } from './oauth/revoke.ts'
 import { tokenRoute } from './oauth/token/token.ts'
 import { makeTokenReader } from './oauth/tokens/presented-token.ts'
 import { userinfoRoute } from './oauth/userinfo.ts'
@@ -32,6 +34,8 @@ export const makeRoutes = (
     consentRoute(services, tokens, basePath),
     tokenRoute(services, tokens),
     userinfoRoute(services, readToken),
+    introspectRoute(services, tokens, readToken),
+    revokeRoute(services, readToken),
     jwksRoute(services),
     logoutRoute(services),
     signInRoute(services, sessions, basePath),

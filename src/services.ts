@@ -6,6 +6,7 @@ import type { PasswordHasher } from './identity/password.ts'
 import type { SessionEnded } from './identity/session.ts'
 import type { KeyRing } from './keys/key-ring.ts'
 import type { ClientDirectory } from './oauth/client/client.ts'
+import type { ClientKeys } from './oauth/client/client-keys.ts'
 import type { ResourceDirectory } from './oauth/client/resource-server.ts'
 import type { Audit } from './observe/audit.ts'
 import type { Log } from './observe/log.ts'
@@ -18,6 +19,7 @@ export type Services = {
   store: Store
   keys: KeyRing
   clients: ClientDirectory
+  clientKeys: ClientKeys
   resources: ResourceDirectory
   now: () => Date
   log: Log
@@ -27,6 +29,8 @@ export type Services = {
   page: Page
   cookies: CookieJar
   passwords: PasswordHasher
+  /** What refresh tokens are computed with. */
+  refreshTokenKey: Buffer
   /** The writes that tell of ended sessions, for the commit that ends them. */
   sessionEnded: SessionEnded
   /** Wakes the delivery of the outbox, so that nobody waits for its next round. */

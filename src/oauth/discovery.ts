@@ -7,6 +7,7 @@ import type { Services } from '../services.ts'
 import { responseTypes } from './authorize/request.ts'
 import { responseModes } from './authorize/response-modes.ts'
 import { authMethods } from './client/auth-methods.ts'
+import { assertionAlgorithms } from './client/client-assertion.ts'
 import { userClaimNames } from './grant/claims.ts'
 import { codeChallengeMethods } from './parameters/pkce.ts'
 import { promptValues } from './parameters/prompt.ts'
@@ -53,6 +54,11 @@ export const metadataOf = (
     subject_types_supported: ['public'],
     id_token_signing_alg_values_supported: keys.algorithms(),
     token_endpoint_auth_methods_supported: authMethods.map(method => method.name),
+    token_endpoint_auth_signing_alg_values_supported: [...assertionAlgorithms],
+    introspection_endpoint_auth_methods_supported: authMethods
+      .map(method => method.name)
+      .filter(name => name !== 'none'),
+    revocation_endpoint_auth_methods_supported: authMethods.map(method => method.name),
     code_challenge_methods_supported: [...codeChallengeMethods],
     prompt_values_supported: [...promptValues],
     acr_values_supported: [...acrValues],

@@ -47,6 +47,7 @@ export const respondWithCode = async (
       userId: person.userId,
       clientId: client.id,
       scope,
+      dropped: [...request.scope.filter(name => !scope.includes(name)), ...request.ignoredScope],
       resources: request.resources,
       offline: scope.includes('offline_access'),
       signedIn: person,

@@ -3,6 +3,7 @@ import type { Context } from 'koa'
 import type { Params } from '../../http/params.ts'
 import type { Services } from '../../services.ts'
 import type { Client } from './client.ts'
+import { readAssertion, verifyAssertion } from './client-assertion.ts'
 import { readBasic, readPost, verifySecret } from './client-secret.ts'
 import { readNone, verifyNone } from './no-secret.ts'
 
@@ -20,7 +21,7 @@ export type AuthMethod = {
   verify: (
     client: Client,
     presented: Presented,
-    services: Pick<Services, 'store' | 'now' | 'log'>,
+    services: Pick<Services, 'store' | 'now' | 'log' | 'issuer' | 'clientKeys'>,
   ) => Promise<boolean>
 }
 
@@ -28,6 +29,7 @@ export type AuthMethod = {
 export const authMethods: readonly AuthMethod[] = [
   { name: 'client_secret_basic', read: readBasic, verify: verifySecret },
   { name: 'client_secret_post', read: readPost, verify: verifySecret },
+  { name: 'private_key_jwt', read: readAssertion, verify: verifyAssertion },
   { name: 'none', read: readNone, verify: verifyNone },
 ]
 

@@ -11,7 +11,7 @@ import { invalidClient, invalidRequest } from '../errors.ts'
 import { type AuthMethod, authMethods, isAllowedMethod, type Presented } from './auth-methods.ts'
 import type { Client } from './client.ts'
 
-type Needs = Pick<Services, 'store' | 'clients' | 'now' | 'audit' | 'log'>
+type Needs = Pick<Services, 'store' | 'clients' | 'now' | 'audit' | 'log' | 'issuer' | 'clientKeys'>
 
 /** Failed authentications of one client from one address (security-defaults.md, Other limits). */
 const failureRule: ThrottleRule = { name: 'client-auth', window: 60, sliding: false, lockAt: 20 }

@@ -12,6 +12,8 @@ export type NewAuthorization = {
   userId: string
   clientId: string
   scope: readonly string[]
+  /** What was asked for and not granted: asking for it again is no offence (contracts.md section 6). */
+  dropped: readonly string[]
   resources: readonly string[]
   /** It outlives the session (`offline_access`). */
   offline: boolean
@@ -26,6 +28,7 @@ type Columns = {
   client_id: string
   session_id: string
   scope: string
+  asked_scope: string
   resources: string
   details: string
   offline: number
@@ -41,6 +44,7 @@ const inserting = insertion<Columns>('authorization', [
   'client_id',
   'session_id',
   'scope',
+  'asked_scope',
   'resources',
   'details',
   'offline',
@@ -61,6 +65,7 @@ export const newAuthorization = (one: NewAuthorization, now: Date): { id: string
       client_id: one.clientId,
       session_id: one.signedIn.sessionId,
       scope: one.scope.join(' '),
+      asked_scope: one.dropped.join(' '),
       resources: JSON.stringify(one.resources),
       details: '{}',
       offline: one.offline ? 1 : 0,
@@ -92,6 +97,7 @@ export const standingColumns = {
   userId: 'authorization.user_id',
   sessionId: 'authorization.session_id',
   scope: 'authorization.scope',
+  droppedScope: 'authorization.asked_scope',
   resources: 'authorization.resources',
   offline: 'authorization.offline',
   authTime: 'authorization.auth_time',
@@ -102,6 +108,8 @@ export const standingColumns = {
   userEndedBefore: 'user.ended_before',
   sessionEndedAt: 'session.ended_at',
   sessionExpiresAt: 'session.expires_at',
+  sessionSeenAt: 'session.seen_at',
+  sessionIdleTtl: 'session.idle_ttl',
   consentEndedBefore: 'consent.ended_before',
   sub: 'user.sub',
   username: 'user.username',
@@ -119,6 +127,7 @@ export type Standing = {
   userId: string | null
   sessionId: string | null
   scope: string
+  droppedScope: string
   resources: string
   offline: number
   authTime: number
@@ -129,6 +138,8 @@ export type Standing = {
   userEndedBefore: string | null
   sessionEndedAt: number | null
   sessionExpiresAt: number | null
+  sessionSeenAt: number | null
+  sessionIdleTtl: number | null
   consentEndedBefore: string | null
   sub: string | null
   username: string
@@ -151,7 +162,8 @@ export const fallenReason = (one: Standing, now: Date): string | undefined => {
   if (one.authorizationId < (one.consentEndedBefore ?? '')) return 'consent_withdrawn'
   if (one.offline === 1) return undefined
   if (one.sessionExpiresAt === null || one.sessionEndedAt !== null) return 'session_ended'
-  return one.sessionExpiresAt <= seconds(now) ? 'session_expired' : undefined
+  if (one.sessionExpiresAt <= seconds(now)) return 'session_expired'
+  return (one.sessionSeenAt ?? 0) + (one.sessionIdleTtl ?? 0) <= seconds(now) ? 'session_idle' : undefined
 }
 
 const cleaning = statement<{ now: number; limit: number }>('authorization.clean', (knex, { now, limit }) =>

@@ -50,9 +50,10 @@ export const parseScope = (
   params: Params,
   client: Client,
   resources: ResourceDirectory,
-): { scope: string[] } => {
-  const asked = splitScope(params.get('scope') ?? '').filter(scope => isKnownScope(scope, resources))
+): { scope: string[]; ignoredScope: string[] } => {
+  const named = splitScope(params.get('scope') ?? '')
+  const asked = named.filter(scope => isKnownScope(scope, resources))
   const foreign = asked.find(scope => !mayHaveScope(client, scope))
   if (foreign !== undefined) throw invalidScope(`this client may not have the scope ${foreign}`)
-  return { scope: asked }
+  return { scope: asked, ignoredScope: named.filter(scope => !asked.includes(scope)) }
 }

@@ -13,6 +13,7 @@ import { invalidGrant, unauthorizedClient } from '../errors.ts'
 import { fallenReason, revokeAuthorization, type Standing } from '../grant/authorization.ts'
 import { judgeVerifier } from '../parameters/pkce.ts'
 import { issueTokens } from '../tokens/issue.ts'
+import { newRefreshFamily } from '../tokens/refresh-token.ts'
 import type { Grant, GrantNeeds } from './grants.ts'
 
 /** Different wrong codes of one client from one address; the same one again is no new guess (contracts.md section 6). */
@@ -38,25 +39,26 @@ export const authorizationCodeGrant: Grant = async (services, settings, { ctx, c
   if (verdict !== 'fits') throw await burnt(services, ctx, client, code, verdict)
   const fallen = fallenReason(code, now())
   if (fallen !== undefined) throw await rejected(services, ctx, client, code, fallen)
-  const [answer] = await Promise.all([
-    issueTokens(services, settings, {
-      client,
-      standing: code as Standing & { sub: string },
-      nonce: code.nonce,
-    }),
-    take(services, ctx, client, code),
-  ])
-  return answer
-}
-
-/** Of parallel redemptions exactly one gets past this; for the others it is a second use. */
-const take = async (services: GrantNeeds, ctx: Context, client: Client, code: Code): Promise<void> => {
+  const { answer, writes } = await issueTokens(services, settings, {
+    client,
+    standing: code as Standing & { sub: string },
+    nonce: code.nonce,
+  })
+  const family = client.grantTypes.has('refresh_token')
+    ? newRefreshFamily(
+        services.refreshTokenKey,
+        { authorizationId: code.authorizationId, clientId: client.id, ttl: settings.refreshTtl },
+        now(),
+      )
+    : undefined
   try {
-    await services.store.commit([takeCode(code, services.now())])
+    await store.commit([takeCode(code, now()), ...(family ? [family.write] : []), ...writes])
   } catch (error) {
+    // Of parallel redemptions exactly one gets past the guard; for the others it is a second use.
     if (!(error instanceof GuardFailed)) throw error
     throw await replayed(services, ctx, client, code)
   }
+  return family ? { ...answer, refresh_token: family.token } : answer
 }
 
 /** A second use: whoever was first may have been a thief, so what the code gave ends (RFC 6749 section 4.1.2). */

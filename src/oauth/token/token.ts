@@ -9,7 +9,7 @@ import { type GrantNeeds, grants } from './grants.ts'
 
 /** The route. */
 export const tokenRoute = (
-  services: GrantNeeds & Pick<Services, 'clients' | 'metrics'>,
+  services: GrantNeeds & Pick<Services, 'clients' | 'clientKeys' | 'metrics'>,
   settings: TokenSettings,
 ): Route => ({
   path: '/token',

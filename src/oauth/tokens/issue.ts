@@ -1,13 +1,20 @@
 /** The answer of the token endpoint (RFC 6749 section 5.1, OIDC Core section 3.1.3.3). */
 import { readAmr } from '../../identity/session.ts'
 import type { Services } from '../../services.ts'
+import type { Write } from '../../store/commit.ts'
 import type { Client } from '../client/client.ts'
 import type { Standing } from '../grant/authorization.ts'
 import { claimsOf } from '../grant/claims.ts'
 import { issueAccessToken } from './access-token.ts'
 import { issueIdToken } from './id-token.ts'
 
-export type TokenSettings = { accessTokenTtl: number; idTokenTtl: number }
+/** Lifetimes in seconds. */
+export type TokenSettings = {
+  accessTokenTtl: number
+  idTokenTtl: number
+  refreshTtl: number
+  refreshIdleTtl: number
+}
 
 export type TokenResponse = {
   access_token: string
@@ -17,6 +24,9 @@ export type TokenResponse = {
   id_token?: string
   refresh_token?: string
 }
+
+/** An answer, and what must be committed before it is sent. */
+export type Issued = { answer: TokenResponse; writes: Write[] }
 
 type Needs = Pick<Services, 'issuer' | 'keys' | 'now' | 'resources' | 'store'>
 
@@ -40,16 +50,16 @@ export const issueTokens = async (
     nonce?: string | null
     narrowed?: { scope: readonly string[]; resources: readonly string[] }
   },
-): Promise<TokenResponse> => {
-  const granted = standing.scope === '' ? [] : standing.scope.split(' ')
-  const scope = narrowed?.scope ?? granted
+): Promise<Issued> => {
+  const { scope, resources } = narrowed ?? grantedBy(standing)
   const signedIn = { authTime: standing.authTime, amr: readAmr(standing.amr), acr: standing.acr }
-  const { token, expiresIn } = await issueAccessToken(services, settings, {
+  const { token, expiresIn, writes } = await issueAccessToken(services, settings, {
     authorizationId: standing.authorizationId,
     clientId: client.id,
     sub: standing.sub,
     scope,
-    resources: narrowed?.resources ?? (JSON.parse(standing.resources) as string[]),
+    resources,
+    wantsOpaque: client.metadata.access_token_format === 'opaque',
     signedIn,
   })
   const answer: TokenResponse = {
@@ -58,7 +68,7 @@ export const issueTokens = async (
     expires_in: expiresIn,
     scope: scope.join(' '),
   }
-  if (!scope.includes('openid')) return answer
+  if (!scope.includes('openid')) return { answer, writes }
   const person = client.policy.scopeClaimsInIdToken ? await claimsOf(services.store, standing, scope) : {}
   const idToken = await issueIdToken(services, settings, client, {
     sub: standing.sub,
@@ -68,5 +78,13 @@ export const issueTokens = async (
     accessToken: token,
     person,
   })
-  return { ...answer, id_token: idToken }
+  return { answer: { ...answer, id_token: idToken }, writes }
 }
+
+/** What an authorization allows. */
+export const grantedBy = (
+  standing: Pick<Standing, 'scope' | 'resources'>,
+): { scope: string[]; resources: string[] } => ({
+  scope: standing.scope === '' ? [] : standing.scope.split(' '),
+  resources: JSON.parse(standing.resources) as string[],
+})

@@ -1,10 +1,11 @@
 /** An access token that somebody presents: is it ours, alive, and what does it allow. */
-import { createHash } from 'node:crypto'
 import { type Claims, verifyJwt } from '../../keys/jwt.ts'
 import type { Services } from '../../services.ts'
+import { hashSecret } from '../../store/secret.ts'
 import { seconds } from '../../store/single-use.ts'
 import { statement } from '../../store/statement.ts'
 import { fallenReason, type Standing, standingColumns } from '../grant/authorization.ts'
+import { readOpaqueToken } from './opaque-token.ts'
 
 export type PresentedToken = {
   claims: Claims
@@ -56,7 +57,7 @@ export const makeTokenReader = ({ issuer, keys, store, now, clients, resources }
       verified = new Map()
       generation = keys.generation()
     }
-    const digest = createHash('sha256').update(token).digest('base64url')
+    const digest = hashSecret(token)
     const known = verified.get(digest)
     if (known) return known
     const claims = verifyJwt(token, 'at+jwt', keys.verifier) ?? verifyPlainTyped(token)
@@ -72,7 +73,7 @@ export const makeTokenReader = ({ issuer, keys, store, now, clients, resources }
       : undefined
   }
   return async token => {
-    const claims = verify(token)
+    const claims = verify(token) ?? (await readOpaqueToken(store, token))
     if (!claims || claims['iss'] !== issuer) return undefined
     const { exp, jti, client_id: clientId, scope, aud } = claims
     if (

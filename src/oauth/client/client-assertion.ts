@@ -1,0 +1,124 @@
+/** private_key_jwt (RFC 7523 section 3, OIDC Core section 9). */
+import { decodeProtectedHeader, type JWTPayload, jwtVerify } from 'jose'
+import type { Context } from 'koa'
+import type { Params } from '../../http/params.ts'
+import type { Services } from '../../services.ts'
+import { GuardFailed } from '../../store/commit.ts'
+import { seconds } from '../../store/single-use.ts'
+import type { Presented } from './auth-methods.ts'
+import type { Client } from './client.ts'
+import { useAssertion } from './used-assertion.ts'
+
+const assertionType = 'urn:ietf:params:oauth:client-assertion-type:jwt-bearer'
+
+/** Algorithms of assertions; a client may register one of them. Never what a header says. */
+export const assertionAlgorithms = ['RS256', 'PS256', 'ES256', 'EdDSA'] as const
+
+const longestAssertion = 16 * 1024
+/** Seconds. */
+const longestLife = 600
+const tolerance = 15
+
+/** Types of tokens that are something else; an assertion may have no type of its own (RFC 8725 section 3.12). */
+const otherTypes = [
+  'at+jwt',
+  'logout+jwt',
+  'dpop+jwt',
+  'secevent+jwt',
+  'oauth-authz-req+jwt',
+  'token-introspection+jwt',
+  'oauth-id-jag+jwt',
+]
+
+/** An assertion names its client in `sub`; a `client_id` beside it must be the same (RFC 7521 section 4.2). */
+export const readAssertion = (_: Context, params: Params): Presented | undefined => {
+  const assertion = params.get('client_assertion')
+  if (assertion === undefined && !params.has('client_assertion_type')) return undefined
+  if (
+    assertion === undefined ||
+    params.get('client_assertion_type') !== assertionType ||
+    assertion.length > longestAssertion
+  )
+    return { clientId: params.get('client_id') ?? '', secrets: [] }
+  return { clientId: params.get('client_id') ?? subjectOf(assertion), secrets: [assertion] }
+}
+
+const subjectOf = (assertion: string): string => {
+  try {
+    const claims: unknown = JSON.parse(
+      Buffer.from(assertion.split('.')[1] ?? '', 'base64url').toString('utf8'),
+    )
+    return typeof claims === 'object' && claims !== null && 'sub' in claims && typeof claims.sub === 'string'
+      ? claims.sub
+      : ''
+  } catch {
+    return ''
+  }
+}
+
+/** Whether an assertion is the client's own, fresh, meant for us, and was not used before. */
+export const verifyAssertion = async (
+  client: Client,
+  { secrets }: Presented,
+  services: Pick<Services, 'store' | 'now' | 'issuer' | 'clientKeys'>,
+): Promise<boolean> => {
+  const [assertion] = secrets
+  if (assertion === undefined) return false
+  const claims = await verifiedClaims(client, assertion, services)
+  if (!claims || !isFitting(client, claims, services)) return false
+  try {
+    await services.store.commit([
+      useAssertion(client.id, claims.jti ?? '', Math.ceil(claims.exp ?? 0) + tolerance),
+    ])
+    return true
+  } catch (error) {
+    if (error instanceof GuardFailed) return false
+    throw error
+  }
+}
+
+const verifiedClaims = async (
+  client: Client,
+  assertion: string,
+  { now, clientKeys }: Pick<Services, 'now' | 'clientKeys'>,
+): Promise<JWTPayload | undefined> => {
+  try {
+    const { kid, typ, jwk, jku, x5u, x5c } = decodeProtectedHeader(assertion)
+    // A key from the wire is nobody's key; a kid that is no short text names none.
+    if (jwk || jku || x5u || x5c || (kid !== undefined && (typeof kid !== 'string' || kid.length > 300)))
+      return undefined
+    if (
+      typ !== undefined &&
+      (typeof typ !== 'string' || otherTypes.includes(typ.toLowerCase().replace(/^application\//, '')))
+    )
+      return undefined
+    const keys = await clientKeys.find(client, kid)
+    if (!keys) return undefined
+    const registered = client.metadata.token_endpoint_auth_signing_alg
+    const { payload } = await jwtVerify(assertion, keys, {
+      algorithms: registered === undefined ? [...assertionAlgorithms] : [registered],
+      currentDate: now(),
+      clockTolerance: tolerance,
+    })
+    return payload
+  } catch {
+    // Whatever jose says of it, it is not an assertion that counts; which part was wrong is not told.
+    return undefined
+  }
+}
+
+const isFitting = (
+  client: Client,
+  claims: JWTPayload,
+  { now, issuer }: Pick<Services, 'now' | 'issuer'>,
+): boolean => {
+  const { iss, sub, aud, exp, iat, jti } = claims
+  if (iss !== client.id || sub !== client.id || typeof jti !== 'string' || jti === '' || jti.length > 500)
+    return false
+  if (typeof exp !== 'number' || exp > seconds(now()) + longestLife + tolerance) return false
+  if (iat !== undefined && iat > seconds(now()) + tolerance) return false
+  if (aud === issuer) return true
+  if (client.policy.assertionAudience === 'issuer') return false
+  const accepted = [issuer, `${issuer}/token`]
+  return aud !== undefined && [aud].flat().length > 0 && [aud].flat().every(one => accepted.includes(one))
+}

@@ -1,0 +1,44 @@
+/** grant_type=client_credentials (RFC 6749 section 4.4): a client for itself, no person and no refresh token. */
+import type { Params } from '../../http/params.ts'
+import type { Client } from '../client/client.ts'
+import type { ResourceDirectory } from '../client/resource-server.ts'
+import { invalidScope, unauthorizedClient } from '../errors.ts'
+import { parseResource, resourcesMeant } from '../parameters/resource.ts'
+import { splitScope } from '../parameters/scope.ts'
+import { issueAccessToken } from '../tokens/access-token.ts'
+import type { Grant } from './grants.ts'
+
+export const clientCredentialsGrant: Grant = async (services, settings, { client, params }) => {
+  if (client.isPublic || !client.grantTypes.has('client_credentials'))
+    throw unauthorizedClient('this client is not registered for the client credentials grant')
+  const scope = parseOwnScope(params, client, services.resources)
+  const { resources } = parseResource(params, services.resources)
+  resourcesMeant(resources, scope, services.resources)
+  const { token, expiresIn, writes } = await issueAccessToken(services, settings, {
+    authorizationId: '-',
+    clientId: client.id,
+    sub: client.id,
+    scope,
+    resources,
+    wantsOpaque: client.metadata.access_token_format === 'opaque',
+  })
+  if (writes.length > 0) await services.store.commit(writes)
+  return { access_token: token, token_type: 'Bearer', expires_in: expiresIn, scope: scope.join(' ') }
+}
+
+/** Scopes of APIs only, for there is no person; all that the client is registered for where none is named. */
+const parseOwnScope = (params: Params, client: Client, resources: ResourceDirectory): string[] => {
+  const own = [...(client.scope ?? [])].filter(scope => resources.ofScope(scope) !== undefined)
+  const text = params.get('scope')
+  if (text === undefined)
+    return params.has('resource') ? own.filter(scope => belongsToNamed(params, resources, scope)) : own
+  const asked = splitScope(text)
+  const odd = asked.find(scope => !own.includes(scope))
+  if (odd !== undefined) throw invalidScope(`this client may not have the scope ${odd} for itself`)
+  return asked
+}
+
+const belongsToNamed = (params: Params, resources: ResourceDirectory, scope: string): boolean => {
+  const identifier = resources.ofScope(scope)?.identifier
+  return params.all('resource').some(named => resources.find(named)?.identifier === identifier)
+}
