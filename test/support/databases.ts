@@ -3,6 +3,7 @@ import { randomBytes } from 'node:crypto'
 import { copyFileSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import Sqlite from 'better-sqlite3'
 import pg from 'pg'
 import { inject } from 'vitest'
 import type { DatabaseUrl } from '../../src/config.ts'
@@ -94,6 +95,17 @@ export const asAdmin = async (url: string, ...statements: string[]): Promise<voi
     for (const statement of statements) await client.query(statement)
   } finally {
     await client.end()
+  }
+}
+
+/** Runs statements on a database from outside, over a connection of their own. */
+export const fromOutside = async ({ parsed }: FreshDatabase, ...statements: string[]): Promise<void> => {
+  if (parsed.kind === 'postgres') return asAdmin(parsed.url, ...statements)
+  const handle = new Sqlite(parsed.path)
+  try {
+    for (const statement of statements) handle.exec(statement)
+  } finally {
+    handle.close()
   }
 }
 
