@@ -21,14 +21,7 @@ export const singleUse = <Row extends Values>(table: string, columns: readonly (
 export const olderThan = (table: string): Statement<{ before: string; limit: number }, never> =>
   statement(`${table}.clean`, (knex, { before, limit }) =>
     knex(table)
-      .whereIn(
-        'id',
-        knex(table)
-          .select('id')
-          .where('id', '<', before)
-          .orderBy('id')
-          .limit(knex.raw('?', [limit]) as unknown as number),
-      )
+      .whereIn('id', knex(table).select('id').where('id', '<', before).orderBy('id').limit(limit))
       .delete(),
   )
 

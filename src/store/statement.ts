@@ -31,20 +31,52 @@ export const statement = <V extends Values, R = never>(
 /** A compiled statement: its SQL cut at the placeholders, and what stands at each of them. */
 export type Compiled = { pieces: readonly string[]; bind: (values: Values) => ColumnValue[] }
 
-const mark = '\u0001'
+/** Placeholders count from here: digits in a text, for `limit` reads a number from it; no constant is as large. */
+const firstPlaceholder = 8_000_000_000_000_000
 
-/** Placeholders are texts, because knex orders, copies and JSON-stringifies what it is given. */
-const placeholders = new Proxy({}, { get: (_, name) => mark + String(name) })
+/** Texts, because knex orders, copies and JSON-stringifies what it is given; remembers which were asked for. */
+const makePlaceholders = () => {
+  const names: string[] = []
+  const placeholders = new Proxy(
+    {},
+    {
+      get: (_, key) => {
+        const name = String(key)
+        if (!names.includes(name)) names.push(name)
+        return String(firstPlaceholder + names.indexOf(name))
+      },
+    },
+  )
+  const nameOf = (binding: unknown): string | undefined =>
+    typeof binding === 'number' || (typeof binding === 'string' && /^8\d{15}$/.test(binding))
+      ? names[Number(binding) - firstPlaceholder]
+      : undefined
+  return { names, placeholders, nameOf }
+}
+
+/** `limit(knex.raw('?', [limit]))` counts as `limit(limit)`; knex itself would leave the limit out. */
+const withRawLimits = (knex: Knex): Knex =>
+  new Proxy(knex, {
+    get: (target, name) => {
+      if (name !== 'raw') return Reflect.get(target, name)
+      return (sql: string, bindings?: readonly Knex.Value[]) => {
+        const raw = bindings === undefined ? target.raw(sql) : target.raw(sql, bindings)
+        return sql === '?' ? Object.assign(raw, { toString: () => String([bindings].flat()[0]) }) : raw
+      }
+    },
+  })
 
 /**
  * Compiles a statement for knex's dialect.
  *
- * @throws when knex made something of a placeholder that cannot be bound, or the statement names no such value
+ * @throws when knex made something of a placeholder that cannot be bound, or left one out
  */
 export const compile = <V extends Values>(knex: Knex, { name, build }: Statement<V, unknown>): Compiled => {
-  const { sql, bindings } = build(knex, placeholders as V).toSQL()
+  const { names, placeholders, nameOf } = makePlaceholders()
+  const { sql, bindings } = build(withRawLimits(knex), placeholders as V).toSQL()
   const slots = (bindings as unknown[]).map(binding => {
-    if (typeof binding === 'string' && binding.startsWith(mark)) return { name: binding.slice(1) }
+    const named = nameOf(binding)
+    if (named !== undefined) return { name: named }
     if (
       typeof binding === 'string' ||
       typeof binding === 'number' ||
@@ -54,6 +86,8 @@ export const compile = <V extends Values>(knex: Knex, { name, build }: Statement
       return { constant: binding }
     throw new Error(`statement ${name}: cannot bind ${typeof binding}`)
   })
+  const dropped = names.find(one => !slots.some(slot => slot.name === one))
+  if (dropped !== undefined) throw new Error(`statement ${name}: ${dropped} is not bound anywhere`)
   const pieces = cutAtPlaceholders(sql)
   if (pieces.length !== slots.length + 1)
     throw new Error(
