@@ -1,11 +1,25 @@
 import { defineConfig } from 'vitest/config'
 
+/** What does not look at a database, or looks at both by itself, or drives a browser, runs once. */
+const onceOnly = ['test/*.test.ts', 'test/http/**', 'test/store/**', 'test/keys/**', 'test/observe/**', 'test/cli/**', 'test/browser/**', 'test/interop/**', 'test/oauth/**', 'test/identity/**', 'test/throttle/**']
+
 export default defineConfig({
   test: {
-    include: ['test/**/*.test.ts'],
     globalSetup: ['test/support/global-setup.ts'],
-    testTimeout: 20_000,
+    testTimeout: 30_000,
     hookTimeout: 30_000,
     maxWorkers: 2,
+    projects: [
+      { extends: true, test: { name: 'sqlite', include: ['test/**/*.test.ts'] } },
+      {
+        extends: true,
+        test: {
+          name: 'postgres',
+          include: ['test/**/*.test.ts'],
+          exclude: onceOnly,
+          env: { LINTEL_TEST_DATABASE: 'postgres' },
+        },
+      },
+    ],
   },
 })

@@ -1,6 +1,7 @@
 /** The Koa application: the order of its middleware. */
 import Koa, { type Context, type Middleware } from 'koa'
-import { addressList, type Config } from './config.ts'
+import { addressList } from './config/addresses.ts'
+import type { Config } from './config.ts'
 import { answerRefusals } from './http/answer-refusals.ts'
 import { addressThrough, checkRequestLine } from './http/proxy.ts'
 import { notFound } from './http/refusal.ts'

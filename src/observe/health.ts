@@ -1,6 +1,6 @@
 /** GET /livez and /readyz: does the process run, and can it serve. */
 
-import { isLoopbackHost } from '../config.ts'
+import { isLoopbackHost } from '../config/addresses.ts'
 import { temporarilyUnavailable } from '../http/refusal.ts'
 import type { Route } from '../http/route.ts'
 import type { Services } from '../services.ts'

@@ -122,6 +122,7 @@ export const startServer = async (options: ServerOptions = {}): Promise<TestServ
   const running: Running = await start(config, {
     now,
     log: captured(logged),
+    announce: line => announced.push(line),
     ...(options.fetch ? { fetch: options.fetch } : {}),
   })
   const { services } = running

@@ -1,6 +1,6 @@
 /** GET and POST /consent/:id — a person is asked what an app may have. */
 import type { Context } from 'koa'
-import { isLoopbackHost } from '../../config.ts'
+import { isLoopbackHost } from '../../config/addresses.ts'
 import { redirect } from '../../http/redirect.ts'
 import { Refusal } from '../../http/refusal.ts'
 import type { Route } from '../../http/route.ts'

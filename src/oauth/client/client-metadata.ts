@@ -1,6 +1,6 @@
 /** Client metadata by its registered names (RFC 7591 section 2, OIDC Registration section 2), parsed once. */
 import { z } from 'zod'
-import { isLoopbackHost } from '../../config.ts'
+import { isLoopbackHost } from '../../config/addresses.ts'
 import type { Refusal } from '../../http/refusal.ts'
 import { invalidClientMetadata, invalidRedirectUri } from '../errors.ts'
 import { profileNames } from './profile.ts'

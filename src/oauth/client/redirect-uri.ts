@@ -1,5 +1,5 @@
 /** Redirect URIs: what may be registered, and which one a request means. Compared as strings (RFC 9700 section 2.1). */
-import { isLoopbackHost } from '../../config.ts'
+import { isLoopbackHost } from '../../config/addresses.ts'
 
 /** Parameters of our answers: a registered URI must not bring its own (CVE-2026-9689 was one of that kind). */
 const answerParameters = [
