@@ -242,7 +242,7 @@ const agedOut = statement<{ now: number; limit: number }, { id: string; userId: 
       .andWhere(ended =>
         ended.where('expires_at', '<=', now).orWhereRaw('seen_at + idle_ttl <= cast(? as bigint)', [now]),
       )
-      .limit(knex.raw('?', [limit]) as unknown as number),
+      .limit(limit),
 )
 
 /** Sessions that have ended by age or idleness and that nobody was told of yet. */
@@ -253,11 +253,7 @@ const cleaning = statement<{ before: number; limit: number }>('session.clean', (
   knex('session')
     .whereIn(
       'id',
-      knex('session')
-        .select('id')
-        .where('expires_at', '<', before)
-        .whereNotNull('ended_at')
-        .limit(knex.raw('?', [limit]) as unknown as number),
+      knex('session').select('id').where('expires_at', '<', before).whereNotNull('ended_at').limit(limit),
     )
     .delete(),
 )
