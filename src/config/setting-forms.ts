@@ -99,3 +99,12 @@ export type DatabaseUrl = z.output<typeof databaseUrl>
 
 export const choice = <const T extends string>(...values: T[]) =>
   z.enum(values, { error: `must be one of: ${values.join(', ')}` })
+
+export const signingAlgorithmList = list.transform((values, context) => {
+  const known = ['RS256', 'ES256', 'PS256', 'EdDSA']
+  const odd = values.find(value => !known.includes(value))
+  if (odd !== undefined) return fail(context, `"${odd}" is not one of ${known.join(', ')}`)
+  if (!values.includes('RS256') || !values.includes('ES256'))
+    return fail(context, 'must hold RS256 and ES256')
+  return values
+})

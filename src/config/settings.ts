@@ -9,6 +9,7 @@ import {
   list,
   listenAddress,
   masterKeys,
+  signingAlgorithmList,
   wholeNumber,
 } from './setting-forms.ts'
 
@@ -122,14 +123,7 @@ export const settings = {
   },
   keys: {
     algorithms: setting(
-      list.default(['RS256', 'ES256']).transform((values, context) => {
-        const known = ['RS256', 'ES256', 'PS256', 'EdDSA']
-        const odd = values.find(value => !known.includes(value))
-        if (odd !== undefined) return fail(context, `"${odd}" is not one of ${known.join(', ')}`)
-        if (!values.includes('RS256') || !values.includes('ES256'))
-          return fail(context, 'must hold RS256 and ES256')
-        return values
-      }),
+      signingAlgorithmList.default(['RS256', 'ES256']),
       'list',
       'Algorithms with a signing key: RS256, ES256 and, by choice, PS256 and EdDSA',
     ),

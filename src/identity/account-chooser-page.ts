@@ -5,7 +5,7 @@ import type { Route } from '../http/route.ts'
 import type { Services } from '../services.ts'
 import { formTokenFor, presentBrowser, readOwnForm, turnBrowser } from './browser.ts'
 import { isAlive, sessionsOfBrowser } from './session.ts'
-import { completeSignIn, openSignIn } from './sign-in.ts'
+import { completeSignIn, openSignIn, reopenSignIn } from './sign-in.ts'
 
 type Needs = Pick<Services, 'store' | 'cookies' | 'now' | 'audit' | 'page' | 'issuer'>
 
@@ -44,7 +44,11 @@ export const accountChooserRoute = (services: Needs, basePath: string): Route =>
         const signIn = await openSignIn(store, idIn(ctx), browser, now())
         const account = form.get('account')
         const chosen = (await aliveAt(browser.id)).find(session => session.id === account)
-        if (!chosen) return redirect(ctx, `${basePath}/sign-in/${signIn.id}`)
+        if (!chosen) {
+          // Its page would go on at once with whoever has signed in by it already.
+          await store.commit([reopenSignIn(signIn.id)])
+          return redirect(ctx, `${basePath}/sign-in/${signIn.id}`)
+        }
         const turned = turnBrowser(browser, chosen.id)
         await store.commit([turned.write, completeSignIn(signIn.id, chosen.id, false)])
         cookies.set(ctx, turned.cookie)

@@ -54,6 +54,10 @@ export const newLink = (
   }
 }
 
+/** The write that makes a user's links for a purpose stop working. */
+export const forgetLinks = (purpose: LinkPurpose, userId: string): Write =>
+  write(forgetting, { purpose, user: userId }, 'any')
+
 /** Looks a presented link up; undefined when it is wrong, used or too old. `take` is the guard that uses it. */
 export const findLink = async (
   store: Store,

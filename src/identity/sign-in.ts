@@ -91,6 +91,13 @@ export const claimSignIn = (id: string, browserId: string): Write =>
 export const completeSignIn = (id: string, sessionId: string, authenticated: boolean): Write =>
   write(completing, { id, session: sessionId, authenticated: authenticated ? 1 : 0 })
 
+const reopening = statement<{ id: string }>('sign_in.reopen', (knex, { id }) =>
+  knex('sign_in').where({ id }).update({ session_id: null, authenticated: 0 }),
+)
+
+/** The write after which a sign-in asks for credentials once more: somebody else is to sign in. */
+export const reopenSignIn = (id: string): Write => write(reopening, { id })
+
 export const findSignIn = async (store: Store, id: string): Promise<SignIn | undefined> => {
   const row = await store.one(reading, { id })
   return (
@@ -176,14 +183,7 @@ export const signInWrites = async (
 
 const cleaning = statement<{ before: number; limit: number }>('sign_in.clean', (knex, { before, limit }) =>
   knex('sign_in')
-    .whereIn(
-      'id',
-      knex('sign_in')
-        .select('id')
-        .where('expires_at', '<', before)
-        .orderBy('id')
-        .limit(knex.raw('?', [limit]) as unknown as number),
-    )
+    .whereIn('id', knex('sign_in').select('id').where('expires_at', '<', before).orderBy('id').limit(limit))
     .delete(),
 )
 

@@ -124,7 +124,7 @@ const listing = statement<{ limit: number }, AuditRow>('audit.list', (knex, { li
   knex('audit')
     .select('id', 'time', 'event', 'request_id', 'client_id', 'user_id', 'ip', 'reason', 'detail')
     .orderBy('id', 'desc')
-    .limit(knex.raw('?', [limit]) as unknown as number),
+    .limit(limit),
 )
 
 /** The last events, newest last. */

@@ -54,18 +54,6 @@ const makePlaceholders = () => {
   return { names, placeholders, nameOf }
 }
 
-/** `limit(knex.raw('?', [limit]))` counts as `limit(limit)`; knex itself would leave the limit out. */
-const withRawLimits = (knex: Knex): Knex =>
-  new Proxy(knex, {
-    get: (target, name) => {
-      if (name !== 'raw') return Reflect.get(target, name)
-      return (sql: string, bindings?: readonly Knex.Value[]) => {
-        const raw = bindings === undefined ? target.raw(sql) : target.raw(sql, bindings)
-        return sql === '?' ? Object.assign(raw, { toString: () => String([bindings].flat()[0]) }) : raw
-      }
-    },
-  })
-
 /**
  * Compiles a statement for knex's dialect.
  *
@@ -73,7 +61,7 @@ const withRawLimits = (knex: Knex): Knex =>
  */
 export const compile = <V extends Values>(knex: Knex, { name, build }: Statement<V, unknown>): Compiled => {
   const { names, placeholders, nameOf } = makePlaceholders()
-  const { sql, bindings } = build(withRawLimits(knex), placeholders as V).toSQL()
+  const { sql, bindings } = build(knex, placeholders as V).toSQL()
   const slots = (bindings as unknown[]).map(binding => {
     const named = nameOf(binding)
     if (named !== undefined) return { name: named }

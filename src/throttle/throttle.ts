@@ -124,13 +124,7 @@ export const readCount = async (
 
 const cleaning = statement<{ now: number; limit: number }>('throttle.clean', (knex, { now, limit }) =>
   knex('throttle')
-    .whereIn(
-      'key',
-      knex('throttle')
-        .select('key')
-        .where('expires_at', '<=', now)
-        .limit(knex.raw('?', [limit]) as unknown as number),
-    )
+    .whereIn('key', knex('throttle').select('key').where('expires_at', '<=', now).limit(limit))
     .delete(),
 )
 

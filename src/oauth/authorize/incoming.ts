@@ -10,7 +10,8 @@ import { type AuthorizationRequest, parseAuthorizationRequest } from './request.
 
 type Needs = Pick<Services, 'issuer' | 'keys' | 'clients' | 'resources' | 'audit' | 'log'>
 
-const longestClientId = 500
+/** RFC 6749 appendix A.1, and a length that ids of metadata documents keep within. */
+const clientIdForm = /^[\x20-\x7e]{1,500}$/
 
 /**
  * Reads a request. Until the redirect URI is matched a refusal stays on our page; after that it goes back to the app.
@@ -37,7 +38,7 @@ export const readIncoming = async (
 
 const findClient = async ({ clients }: Needs, params: Params): Promise<Client> => {
   const clientId = params.need('client_id')
-  const client = clientId.length > longestClientId ? undefined : await clients.find(clientId)
+  const client = clientIdForm.test(clientId) ? await clients.find(clientId) : undefined
   if (!client || client.disabledAt !== null)
     throw new Refusal('invalid_client', 'client_id names no client of this server')
   return client
@@ -57,7 +58,8 @@ const report = async (
     description: refusal.description,
     ...(client && reason.startsWith('redirect_') ? mismatchDetail(params, client) : {}),
   }
-  const clientId = client?.id ?? params.all('client_id')[0]
+  // A NUL could not be stored, and the event would be lost.
+  const clientId = client?.id ?? params.all('client_id')[0]?.replaceAll('\0', '\u2400')
   await audit.record({ event: 'authorize.rejected', visit: visitOf(ctx), clientId, reason, detail })
   log.warn('authorize.rejected', {
     request_id: visitOf(ctx).requestId,

@@ -26,14 +26,15 @@ const text = (longest: number) =>
 
 /** An address that a person may click: https, or http as well. */
 const link = text(2000).refine(value => {
-  if (!/^https?:\/\//i.test(value) || !URL.canParse(value)) return false
+  if (!/^https?:\/\/[^/?#\\]/i.test(value) || !URL.canParse(value)) return false
   const url = new URL(value)
   return (url.protocol === 'https:' || url.protocol === 'http:') && !url.username && !url.password
 }, 'must be an http or https URL')
 
 /** https, or http on loopback. */
 const secureLink = link.refine(
-  value => value.startsWith('https:') || isLoopbackHost(new URL(value).hostname),
+  // What is no link at all comes here too.
+  value => !URL.canParse(value) || /^https:/i.test(value) || isLoopbackHost(new URL(value).hostname),
   'must be https; http is for loopback only',
 )
 

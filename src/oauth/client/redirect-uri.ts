@@ -57,11 +57,13 @@ export const redirectUriFault = (uri: string, { byOperator, native }: UriRules):
   const scheme = schemeOf(uri)
   if (scheme === undefined || !URL.canParse(uri)) return 'is not an absolute URI'
   if (dangerousSchemes.has(scheme)) return `must not use the scheme ${scheme}`
+  // In a Location header `https:app.test/cb` would be read as a path of ours, with the code in it.
+  if (/^https?:(?!\/\/[^/?])/i.test(uri)) return 'has no host'
   const url = new URL(uri)
   if (url.username || url.password) return 'must have no user name in it'
   const taken = [...url.searchParams.keys()].find(name => answerParameters.includes(name))
   if (taken !== undefined) return `must not hold the parameter ${taken}, which belongs to the answer`
-  if (scheme === 'https') return url.hostname === '' ? 'has no host' : undefined
+  if (scheme === 'https') return undefined
   if (scheme === 'http') {
     if (isLoopbackHost(url.hostname) || byOperator) return undefined
     return 'must be https; http is for loopback only'
@@ -80,11 +82,12 @@ export const redirectUriWarning = (uri: string): string | undefined =>
 
 const loopback = /^http:\/\/(127\.0\.0\.1|\[::1\]|localhost)(?::\d{1,5})?((?:[/?].*)?)$/
 
-/** The same loopback URI but for the port (RFC 8252 section 7.3). */
-const sameLoopback = (one: string, other: string): boolean => {
-  const left = loopback.exec(one)
-  const right = loopback.exec(other)
-  return left !== null && right !== null && left[1] === right[1] && left[2] === right[2]
+/** The same loopback URI but for the port (RFC 8252 section 7.3), which must be one there is. */
+const sameLoopback = (registered: string, requested: string): boolean => {
+  const left = loopback.exec(registered)
+  const right = loopback.exec(requested)
+  if (left === null || right === null || !URL.canParse(requested)) return false
+  return left[1] === right[1] && left[2] === right[2]
 }
 
 /** Whether a requested URI is one of the registered ones. Only a native app's loopback port may differ. */

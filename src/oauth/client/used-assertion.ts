@@ -10,13 +10,7 @@ const inserting = insertion<{ jti_hash: string; expires_at: number }>('used_asse
 ])
 const cleaning = statement<{ now: number; limit: number }>('used_assertion.clean', (knex, { now, limit }) =>
   knex('used_assertion')
-    .whereIn(
-      'jti_hash',
-      knex('used_assertion')
-        .select('jti_hash')
-        .where('expires_at', '<', now)
-        .limit(knex.raw('?', [limit]) as unknown as number),
-    )
+    .whereIn('jti_hash', knex('used_assertion').select('jti_hash').where('expires_at', '<', now).limit(limit))
     .delete(),
 )
 

@@ -168,13 +168,7 @@ export const fallenReason = (one: Standing, now: Date): string | undefined => {
 
 const cleaning = statement<{ now: number; limit: number }>('authorization.clean', (knex, { now, limit }) =>
   knex('authorization')
-    .whereIn(
-      'id',
-      knex('authorization')
-        .select('id')
-        .where('expires_at', '<', now)
-        .limit(knex.raw('?', [limit]) as unknown as number),
-    )
+    .whereIn('id', knex('authorization').select('id').where('expires_at', '<', now).limit(limit))
     .delete(),
 )
 

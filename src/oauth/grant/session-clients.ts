@@ -20,6 +20,25 @@ const reading = statement<{ session: string }, { clientId: string; firstAt: numb
       .where({ session_id: session })
       .orderBy('first_at'),
 )
+const ofPerson = statement<{ user: string; client: string }, { sessionId: string; sub: string }>(
+  'session_client.of-person',
+  (knex, { user, client }) =>
+    knex('session_client')
+      .join('session', 'session.id', 'session_client.session_id')
+      .join('user', 'user.id', 'session.user_id')
+      .select({ sessionId: 'session.id', sub: 'user.sub' })
+      .where({ 'session.user_id': user, 'session_client.client_id': client })
+      .whereNull('session.ended_at')
+      .orderBy('session.id'),
+)
+const dropping = statement<{ user: string; client: string }>(
+  'session_client.drop',
+  (knex, { user, client }) =>
+    knex('session_client')
+      .where({ client_id: client })
+      .whereIn('session_id', knex('session').select('id').where({ user_id: user }))
+      .delete(),
+)
 const cleaning = statement<{ before: string; limit: number }>(
   'session_client.clean',
   (knex, { before, limit }) =>
@@ -30,7 +49,7 @@ const cleaning = statement<{ before: string; limit: number }>(
           .select('session_id')
           .where('session_id', '<', before)
           .orderBy('session_id')
-          .limit(knex.raw('?', [limit]) as unknown as number),
+          .limit(limit),
       )
       .delete(),
 )
@@ -40,6 +59,14 @@ export const addSessionClient = (sessionId: string, clientId: string, now: Date)
 
 export const clientsOfSession = (store: Store, sessionId: string) =>
   store.all(reading, { session: sessionId })
+
+/** The sessions of a person, not ended, in which a client was used. */
+export const sessionsWithClient = (store: Store, userId: string, clientId: string) =>
+  store.all(ofPerson, { user: userId, client: clientId })
+
+/** The write that forgets that a person used a client: the next time counts as the first. */
+export const dropSessionClient = (userId: string, clientId: string): Write =>
+  write(dropping, { user: userId, client: clientId }, 'any')
 
 /** Deletes what belongs to sessions older than a key, at most `limit` of them. */
 export const cleanSessionClients = (before: string, limit: number): Write =>

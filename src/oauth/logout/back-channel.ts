@@ -2,9 +2,10 @@
 import { OutboundBlocked } from '../../http/outbound.ts'
 import { type EndReason, findSession, type SessionEnded } from '../../identity/session.ts'
 import type { Services } from '../../services.ts'
+import type { Write } from '../../store/commit.ts'
 import { enqueue } from '../../store/outbox.ts'
 import type { Client } from '../client/client.ts'
-import { clientsOfSession } from '../grant/session-clients.ts'
+import { clientsOfSession, sessionsWithClient } from '../grant/session-clients.ts'
 import { issueLogoutToken } from '../tokens/logout-token.ts'
 
 type Notice = { client_id: string; sub: string; sid: string }
@@ -17,6 +18,15 @@ const wantsToKnow = (client: Client | undefined, reason: EndReason): client is C
   client?.metadata.backchannel_logout_uri !== undefined &&
   (reason !== 'idle' || client.metadata.backchannel_logout_on_idle === true)
 
+const notice = (client: Client, session: { id: string; userId: string; sub: string }, now: Date): Write =>
+  enqueue({
+    kind: 'logout',
+    clientId: client.id,
+    userId: session.userId,
+    payload: { client_id: client.id, sub: session.sub, sid: session.id } satisfies Notice,
+    now,
+  })
+
 /** The notices of ended sessions, for the commit that ends them. */
 export const sessionEndedWrites =
   ({ store, clients, now }: Pick<Services, 'store' | 'clients' | 'now'>): SessionEnded =>
@@ -28,19 +38,22 @@ export const sessionEndedWrites =
         const found = await Promise.all(used.map(({ clientId }) => clients.find(clientId)))
         return found
           .filter(client => wantsToKnow(client, reason))
-          .map(client =>
-            enqueue({
-              kind: 'logout',
-              clientId: client.id,
-              userId,
-              payload: { client_id: client.id, sub: session?.sub ?? '', sid: id } satisfies Notice,
-              now: now(),
-            }),
-          )
+          .map(client => notice(client, { id, userId, sub: session?.sub ?? '' }, now()))
       }),
     )
     return notices.flat()
   }
+
+/** The notices for one client whose access a person has taken back: of each session in which it was used. */
+export const clientEndedWrites = async (
+  { store, now }: Pick<Services, 'store' | 'now'>,
+  client: Client,
+  userId: string,
+): Promise<Write[]> => {
+  if (!wantsToKnow(client, 'revoked')) return []
+  const used = await sessionsWithClient(store, userId, client.id)
+  return used.map(({ sessionId, sub }) => notice(client, { id: sessionId, userId, sub }, now()))
+}
 
 /**
  * Delivers one notice.

@@ -8,13 +8,7 @@ const denying = statement<{ jti: string; expires: number }>('denylist.add', (kne
 )
 const cleaning = statement<{ now: number; limit: number }>('denylist.clean', (knex, { now, limit }) =>
   knex('revoked_access_token')
-    .whereIn(
-      'jti',
-      knex('revoked_access_token')
-        .select('jti')
-        .where('expires_at', '<', now)
-        .limit(knex.raw('?', [limit]) as unknown as number),
-    )
+    .whereIn('jti', knex('revoked_access_token').select('jti').where('expires_at', '<', now).limit(limit))
     .delete(),
 )
 

@@ -161,13 +161,7 @@ export const refreshTokenOf = (
 
 const cleaning = statement<{ now: number; limit: number }>('refresh_family.clean', (knex, { now, limit }) =>
   knex('refresh_family')
-    .whereIn(
-      'id',
-      knex('refresh_family')
-        .select('id')
-        .where('expires_at', '<', now)
-        .limit(knex.raw('?', [limit]) as unknown as number),
-    )
+    .whereIn('id', knex('refresh_family').select('id').where('expires_at', '<', now).limit(limit))
     .delete(),
 )
 
