@@ -3,7 +3,7 @@
 //   --if-newer      compile only when a source is newer than the last build
 //   --if-compiler   do nothing where TypeScript is not installed (npm ci --omit=dev on a tree that has dist/)
 import { spawnSync } from 'node:child_process'
-import { existsSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { existsSync, readdirSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
@@ -27,7 +27,15 @@ if (options.has('--if-newer') && existsSync(stamp)) {
   const newest = Math.max(...sources.map(name => newestIn(join(root, name))))
   if (newest <= statSync(stamp).mtimeMs) process.exit(0)
 }
-rmSync(join(root, 'dist'), { recursive: true, force: true })
-const { status } = spawnSync(process.execPath, [compiler, '-p', 'tsconfig.build.json'], { cwd: root, stdio: 'inherit' })
-if (status === 0) writeFileSync(stamp, '')
+// Into a folder of its own first: a server that runs from dist/ keeps its files until the new ones are whole.
+const fresh = join(root, `dist.${process.pid}`)
+const { status } = spawnSync(process.execPath, [compiler, '-p', 'tsconfig.build.json', '--outDir', fresh], {
+  cwd: root,
+  stdio: 'inherit',
+})
+if (status === 0) {
+  writeFileSync(join(fresh, '.built'), '')
+  rmSync(join(root, 'dist'), { recursive: true, force: true })
+  renameSync(fresh, join(root, 'dist'))
+} else rmSync(fresh, { recursive: true, force: true })
 process.exit(status ?? 1)
