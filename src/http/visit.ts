@@ -1,5 +1,5 @@
 /** What a request is known by in logs and audit: its id and where it came from. */
-import { randomBytes } from 'node:crypto'
+import { randomUUID } from 'node:crypto'
 import type { Context, Middleware } from 'koa'
 
 export type Visit = { requestId: string; ip: string; userAgent: string }
@@ -21,7 +21,7 @@ export const visitOf = (ctx: Context): Visit => {
 export const recordVisit =
   (addressOf: (ctx: Context) => string): Middleware =>
   (ctx, next) => {
-    const requestId = randomBytes(12).toString('hex')
+    const requestId = randomUUID()
     visits.set(ctx.req, {
       requestId,
       ip: addressOf(ctx),

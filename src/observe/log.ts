@@ -1,5 +1,6 @@
 /** The structured log: one JSON line an event, on standard output, with no secret in it. */
-import { type DestinationStream, destination, pino } from 'pino'
+import { writeFile, writeFileSync } from 'node:fs'
+import { type DestinationStream, pino } from 'pino'
 
 export type LogFields = Record<string, string | number | boolean | null | undefined | Error>
 
@@ -35,12 +36,54 @@ const describeError = (error: Error): object => ({
   ...(error.cause instanceof Error ? { cause: describeError(error.cause) } : {}),
 })
 
-/** Lines are written in the background from a bounded buffer, so that a blocked pipe holds nobody up. */
-const standardOutput = (): DestinationStream & { flushSync?: () => void } =>
-  destination({ dest: 1, sync: false, maxLength: 4 * 1024 * 1024 })
+/** Lines of one turn of the event loop are one write. When nobody reads, so much is kept; what comes then is dropped. */
+const mostBuffered = 4 * 1024 * 1024
+
+type LogStream = DestinationStream & { flushSync: () => void }
+
+/** Standard output in the background, so that a blocked pipe holds nobody up. */
+const standardOutput = (): LogStream => {
+  let buffered = ''
+  let dropped = 0
+  let isWriting = false
+  const flush = (): void => {
+    if (isWriting || buffered === '') return
+    const text = buffered
+    buffered = ''
+    isWriting = true
+    writeFile(1, text, error => {
+      isWriting = false
+      // Nobody reads any more (EPIPE): a server goes on without its log. A full pipe is tried again.
+      if (error?.code === 'EAGAIN') buffered = text + buffered
+      if (dropped > 0) {
+        buffered += `${JSON.stringify({ level: 'warn', event: 'log.dropped', lines: dropped })}\n`
+        dropped = 0
+      }
+      if (buffered !== '') setTimeout(flush, error ? 100 : 0)
+    })
+  }
+  return {
+    write: line => {
+      if (buffered.length > mostBuffered) {
+        dropped += 1
+        return
+      }
+      if (buffered === '' && !isWriting) setImmediate(flush)
+      buffered += line
+    },
+    flushSync: () => {
+      const text = buffered
+      buffered = ''
+      if (text !== '') writeFileSync(1, text)
+    },
+  }
+}
 
 /** Makes the log. */
-export const makeLog = (level: 'debug' | 'info' | 'warn' | 'error', stream = standardOutput()): Log => {
+export const makeLog = (
+  level: 'debug' | 'info' | 'warn' | 'error',
+  stream: LogStream = standardOutput(),
+): Log => {
   const logger = pino(
     {
       level,
@@ -58,7 +101,7 @@ export const makeLog = (level: 'debug' | 'info' | 'warn' | 'error', stream = sta
     error: (event, fields) => logger.error(clean(fields), event),
     flush: () => {
       try {
-        stream.flushSync?.()
+        stream.flushSync()
       } catch {
         // The stream was not open yet or is closed already: there is nothing to flush.
       }
