@@ -153,7 +153,7 @@ describe('redirectUriFault', () => {
         expect(reached.host).toBe(registered.host)
         expect(reached.pathname).toBe(registered.pathname)
         for (const [name, value] of Object.entries(fields))
-          expect(reached.searchParams.getAll(name)).toEqual([value.toWellFormed()])
+          expect(reached.searchParams.getAll(name)).toEqual([Buffer.from(value).toString()])
         // A header holds it as it is.
         expect(location).toMatch(/^[\x21-\x7e]+$/)
       }),
