@@ -87,22 +87,41 @@ export const openConnections = (url: string, poolSize: number): Connections => {
     }
   }
 
+  const runOn = async (client: pg.PoolClient, query: pg.QueryConfig): Promise<pg.QueryResult> => {
+    let broken = false
+    try {
+      return await client.query(query)
+    } catch (error) {
+      broken = endsConnection(error)
+      if (doubtsAll(error) && madeIn.get(client) === epoch) epoch += 1
+      throw error
+    } finally {
+      client.release(broken)
+    }
+  }
+
+  /** What is on its way ends first: the pool itself would forget who waits for a connection. */
+  const running = new Set<Promise<unknown>>()
   let closing: Promise<void> | undefined
+  const close = async (): Promise<void> => {
+    while (running.size > 0) await Promise.allSettled(running)
+    await pool.end()
+  }
   return {
     run: async query => {
-      const client = await acquire()
-      let broken = false
+      if (closing) throw new StoreUnavailable('the database is closed', { cause: undefined })
+      const run = acquire().then(client => runOn(client, query))
+      running.add(run)
       try {
-        return await client.query(query)
-      } catch (error) {
-        broken = endsConnection(error)
-        if (doubtsAll(error) && madeIn.get(client) === epoch) epoch += 1
-        throw error
+        return await run
       } finally {
-        client.release(broken)
+        running.delete(run)
       }
     },
-    close: () => (closing ??= pool.end()),
+    close: () => {
+      closing ??= close()
+      return closing
+    },
   }
 }
 

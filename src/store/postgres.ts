@@ -49,12 +49,12 @@ export const openPostgres = async (url: string, options: { poolSize: number }): 
     }
   }
 
-  const readRows = <V extends Values, R>(statement: Statement<V, R>, values: V): Promise<R[]> =>
-    read({
+  const readRows = async <V extends Values, R>(statement: Statement<V, R>, values: V): Promise<R[]> =>
+    (await read({
       name: statement.name,
       text: textOf(statement),
       values: compiled(statement).bind(values),
-    }) as Promise<R[]>
+    })) as R[]
 
   const commit = async (writes: readonly Write[]): Promise<void> => {
     const query = combine(writes)

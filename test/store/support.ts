@@ -1,5 +1,10 @@
 /** What the tests of the store share. */
 import { setTimeout as wait } from 'node:timers/promises'
+import { type Write, write } from '../../src/store/commit.ts'
+import type { Store } from '../../src/store/database.ts'
+import { seconds, singleUse } from '../../src/store/single-use.ts'
+import { insertion, statement } from '../../src/store/statement.ts'
+import { type DatabaseKind, freshStore, fromOutside } from '../support/databases.ts'
 
 /** Waits until something is so; fails after ten seconds. */
 export const until = async (holds: () => Promise<boolean>): Promise<void> => {
@@ -9,3 +14,67 @@ export const until = async (holds: () => Promise<boolean>): Promise<void> => {
     await wait(5)
   }
 }
+
+/** Tables to try things on: single-use things, their parts that refer to them, and a note of every kind of value. */
+export const scratchTables = (kind: DatabaseKind): string[] => [
+  'create table thing (id text primary key, label text unique, expires_at bigint not null, used_at bigint)',
+  'create table part (id text primary key, thing_id text not null references thing (id), owner text)',
+  `create table note (id ${kind === 'sqlite' ? 'integer primary key' : 'bigserial primary key'}, name text,
+    size integer, at bigint, content ${kind === 'sqlite' ? 'blob' : 'bytea'})`,
+]
+
+export type Thing = { id: string; label: string | null; expires_at: number; used_at: number | null }
+export type Part = { id: string; thing_id: string; owner: string | null }
+
+export const things = singleUse<Thing>('thing', ['id', 'label', 'expires_at', 'used_at'])
+const insertingPart = insertion<Part>('part', ['id', 'thing_id', 'owner'])
+const deletingThing = statement<{ id: string }>('thing.delete', (knex, { id }) =>
+  knex('thing').where({ id }).delete(),
+)
+const relabelling = statement<{ id: string; label: string }>('thing.relabel', (knex, { id, label }) =>
+  knex('thing').where({ id }).update({ label }),
+)
+const relabellingAll = statement<{ from: string; label: string }>(
+  'thing.relabel-all',
+  (knex, { from, label }) =>
+    knex('thing')
+      .where('id', '>=', from)
+      .update({ label: knex.raw('? || id', [label]) }),
+)
+const readingThings = statement<Record<never, never>, Thing>('thing.all', knex =>
+  knex('thing').select('id', 'label', 'expires_at', 'used_at').orderBy('id'),
+)
+const countingThings = statement<Record<never, never>, { count: number }>('thing.count', knex =>
+  knex('thing').count({ count: '*' }),
+)
+
+export const later = new Date(Date.UTC(2030, 0, 1))
+export const now = new Date(Date.UTC(2026, 0, 1))
+const far = seconds(later)
+
+export const newThing = (id: string, label: string | null = null): Write =>
+  things.insert({ id, label, expires_at: far, used_at: null })
+export const newPart = (id: string, thingId: string, owner: string | null = null): Write =>
+  write(insertingPart, { id, thing_id: thingId, owner })
+export const take = (id: string): Write => things.take(id, now)
+export const deleteThing = (id: string): Write => write(deletingThing, { id })
+export const relabel = (id: string, label: string): Write => write(relabelling, { id, label })
+export const relabelAll = (from: string, label: string, rows: number | 'any'): Write =>
+  write(relabellingAll, { from, label }, rows)
+export const allThings = (store: Store): Promise<Thing[]> => store.all(readingThings, {})
+export const countThings = async (store: Store): Promise<number> =>
+  (await store.one(countingThings, {}))?.count ?? 0
+
+/** A store with the scratch tables. */
+export const scratchStore = async (kind: DatabaseKind, options?: { poolSize: number }) => {
+  const fresh = await freshStore(kind, options)
+  await fromOutside(fresh.database, ...scratchTables(kind))
+  return fresh
+}
+
+/** How a promise ended: `done`, or what it was rejected with. */
+export const ending = (promise: Promise<unknown>): Promise<unknown> =>
+  promise.then(
+    () => 'done',
+    error => error,
+  )
