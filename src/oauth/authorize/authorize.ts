@@ -241,12 +241,12 @@ export const authorizeRoutes = (
   ]
 }
 
-/** @throws Refusal `expired` when the same request was answered meanwhile, in another tab say */
+/** @throws Refusal `finished` when the same request was answered meanwhile, in another tab say */
 export const respondOnce = async (respond: () => Promise<void>): Promise<void> => {
   try {
     await respond()
   } catch (error) {
     if (!(error instanceof GuardFailed)) throw error
-    throw new Refusal('expired', 'this request was answered already', 400, { cause: error })
+    throw new Refusal('finished', 'this request was answered already', 400, { cause: error })
   }
 }

@@ -135,13 +135,13 @@ const findTransaction = async (store: Store, id: string): Promise<Transaction | 
 /**
  * A transaction that can still be answered. Whose browser it is, the caller looks at.
  *
- * @throws Refusal `expired`, naming the app where it is known
+ * @throws Refusal `expired` or `finished`, naming the app where it is known
  */
 export const openTransaction = async (store: Store, id: string, now: Date): Promise<Transaction> => {
   const transaction = await findTransaction(store, id)
   if (!transaction) throw new Refusal('expired', 'there is no such request, or it was left too long')
   if (transaction.usedAt !== null)
-    throw new Refusal('expired', 'this request was answered already', 400, appOf(transaction.reason))
+    throw new Refusal('finished', 'this request was answered already', 400, appOf(transaction.reason))
   if (transaction.expiresAt <= seconds(now))
     throw new Refusal(
       'expired',
