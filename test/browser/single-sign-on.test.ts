@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { type Chromium, startChromium } from '../support/chromium.ts'
-import { decide, fillSignIn, sidAt, startWorld, userAt } from '../support/world.ts'
+import { decide, expectHeading, fillSignIn, sidAt, startWorld, userAt } from '../support/world.ts'
 
 let chromium: Chromium
 beforeAll(async () => {
@@ -20,9 +20,9 @@ describe('signing in', () => {
     await page.goto(one.origin)
     await page.click('[data-action=sign-in]')
     expect(new URL(page.url()).origin).toBe(server.issuer)
-    expect(await page.textContent('h1')).toBe('Sign in')
+    await expectHeading(page, 'Sign in')
     await fillSignIn(page, alice)
-    expect(await page.textContent('h1')).toBe('Allow One to use your account?')
+    await expectHeading(page, 'Allow One to use your account?')
     expect(await page.textContent('.lead')).toContain(new URL(one.origin).host)
     await decide(page, 'allow')
     expect(await userAt(page)).toBe('alice')
@@ -80,7 +80,7 @@ describe('signing in', () => {
     const mallory = await person()
     await mallory.context.addCookies(before)
     await mallory.page.goto(`${one.origin}/login`)
-    expect(await mallory.page.textContent('h1')).toBe('Sign in')
+    await expectHeading(mallory.page, 'Sign in')
   })
 })
 
@@ -133,7 +133,7 @@ describe('single sign-on', () => {
     await fillSignIn(page, alice)
     const sid = await sidAt(page)
     await page.goto(`${one.origin}/login?prompt=login`)
-    expect(await page.textContent('h1')).toBe('Confirm it’s you')
+    await expectHeading(page, 'Confirm it’s you')
     expect(await page.inputValue('input[name=username]')).toBe('alice')
     await page.fill('input[name=password]', alice.password)
     await page.keyboard.press('Enter')
@@ -154,7 +154,7 @@ describe('two people at one browser', () => {
     const aliceSid = await sidAt(page)
 
     await page.goto(`${two.origin}/login?prompt=select_account`)
-    expect(await page.textContent('h1')).toBe('Choose an account')
+    await expectHeading(page, 'Choose an account')
     expect(await page.locator('button[name=account]').allTextContents()).toEqual([
       'alice',
       'Use another account',
@@ -185,7 +185,7 @@ describe('two people at one browser', () => {
     await fillSignIn(page, alice)
     await page.getByRole('link', { name: 'Use another account' }).click()
     await page.click('button[name=account][value=other]')
-    expect(await page.textContent('h1')).toBe('Sign in')
+    await expectHeading(page, 'Sign in')
     await fillSignIn(page, bob)
     expect(await page.textContent('.person strong')).toBe('bob')
     await decide(page, 'allow')

@@ -65,6 +65,12 @@ export const fillSignIn = async (
 export const decide = (page: Page, decision: 'allow' | 'deny' | 'yes' | 'no'): Promise<void> =>
   page.click(`button[name=decision][value=${decision}]`)
 
+/** Waits for the page with this heading. */
+export const expectHeading = async (page: Page, text: string): Promise<void> => {
+  const heading = page.locator('h1')
+  await expect.poll(() => heading.textContent(), { timeout: 8000, message: page.url() }).toBe(text)
+}
+
 /** Who the app says is signed in; waits until it says so. */
 export const userAt = async (page: Page): Promise<string> =>
   (await page.getAttribute('[data-user]', 'data-user')) ?? ''
