@@ -71,7 +71,7 @@ const replayed = async (
   const about = { visit: visitOf(ctx), clientId: client.id, userId: code.userId ?? undefined }
   await store.commit([
     revokeAuthorization(code.authorizationId, 'code_replayed', now()),
-    audit.write({ event: 'code.replayed', ...about }),
+    audit.write({ event: 'code.replayed', ...about, reason: 'already_used' }),
     audit.write({
       event: 'grant.revoked',
       ...about,
