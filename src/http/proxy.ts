@@ -9,10 +9,22 @@ export const plainAddress = (address: string): string => {
   return /^::ffff:\d+\.\d+\.\d+\.\d+$/i.test(bare) ? bare.slice(7) : bare
 }
 
-const isListed = (addresses: BlockList, address: string): boolean => {
-  const family = isIP(address)
-  return family !== 0 && addresses.check(address, family === 6 ? 'ipv6' : 'ipv4')
+/** Asks a list, and remembers the answer: peers are few, and a look costs more than the rest of a small request. */
+const rememberingList = (addresses: BlockList): ((address: string) => boolean) => {
+  if (addresses.rules.length === 0) return () => false
+  const known = new Map<string, boolean>()
+  return address => {
+    const remembered = known.get(address)
+    if (remembered !== undefined) return remembered
+    const family = isIP(address)
+    const listed = family !== 0 && addresses.check(address, family === 6 ? 'ipv6' : 'ipv4')
+    if (known.size >= mostRemembered) known.clear()
+    known.set(address, listed)
+    return listed
+  }
 }
+
+const mostRemembered = 10_000
 
 /** How many hops of `X-Forwarded-For` are looked at. */
 const mostHops = 20
@@ -22,14 +34,17 @@ const mostHops = 20
  *
  * @param onUntrusted told when a peer that is not trusted sends forwarded headers: usually a missing setting
  */
-export const addressThrough =
-  (trusted: BlockList, onUntrusted: (peer: string) => void) =>
-  (ctx: Context): string => {
+export const addressThrough = (
+  trusted: BlockList,
+  onUntrusted: (peer: string) => void,
+): ((ctx: Context) => string) => {
+  const isTrusted = rememberingList(trusted)
+  return ctx => {
     const peer = plainAddress(ctx.req.socket.remoteAddress ?? '127.0.0.1')
     const header = ctx.req.headers['x-forwarded-for']
     const forwarded = Array.isArray(header) ? header.join(',') : header
     // A unix socket has no address: whoever may open it is on this machine, like a proxy.
-    const peerIsTrusted = ctx.req.socket.remoteAddress === undefined || isListed(trusted, peer)
+    const peerIsTrusted = ctx.req.socket.remoteAddress === undefined || isTrusted(peer)
     if (!peerIsTrusted) {
       if (forwarded !== undefined || ctx.req.headers['forwarded'] !== undefined) onUntrusted(peer)
       return peer
@@ -41,10 +56,11 @@ export const addressThrough =
       const candidate = plainAddress(hop.trim())
       if (isIP(candidate) === 0) break
       address = candidate
-      if (!isListed(trusted, candidate)) break
+      if (!isTrusted(candidate)) break
     }
     return address
   }
+}
 
 /** The address that throttles count by: an IPv4 address, or the /64 network of an IPv6 one. */
 export const throttleAddress = (address: string): string => {

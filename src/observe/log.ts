@@ -79,6 +79,21 @@ const standardOutput = (): LogStream => {
   }
 }
 
+/** The time of a line, as pino wants it; the part down to the second is made once a second. */
+const makeTimestamp = (): (() => string) => {
+  let second = Number.NaN
+  let start = ''
+  return () => {
+    const now = Date.now()
+    const ms = now % 1000
+    if (now - ms !== second) {
+      second = now - ms
+      start = `,"time":"${new Date(second).toISOString().slice(0, 20)}`
+    }
+    return `${start}${String(ms).padStart(3, '0')}Z"`
+  }
+}
+
 /** Makes the log. */
 export const makeLog = (
   level: 'debug' | 'info' | 'warn' | 'error',
@@ -88,7 +103,7 @@ export const makeLog = (
     {
       level,
       base: null,
-      timestamp: () => `,"time":"${new Date().toISOString()}"`,
+      timestamp: makeTimestamp(),
       formatters: { level: label => ({ level: label }) },
       messageKey: 'event',
     },
