@@ -137,10 +137,12 @@ const endsConnection = (error: unknown): boolean =>
   sqlState(error) === '' || /^(08|57P|25006|25P03|58|XX|26000|0A000)/.test(sqlState(error))
 
 /**
- * After these the others are as useless: the server became a standby (25006), or its prepared statements are
- * not what we think (26000: a pooler between us; 0A000: a migration changed what a statement returns).
+ * After these the others are as doubtful: one that was lost is seldom the only one (a restart), the server became
+ * a standby (25006), or prepared statements are not what we think (26000: a pooler between us; 0A000: a migration
+ * changed what a statement returns).
  */
-const doubtsAll = (error: unknown): boolean => /^(25006|26000|0A000)$/.test(sqlState(error))
+const doubtsAll = (error: unknown): boolean =>
+  sqlState(error) === '' ? !isMistake(error) : /^(08|57P|25006|26000|0A000)/.test(sqlState(error))
 
 /** The statement did not run at all because of how it was prepared: it may be sent again. */
 export const isStalePlan = (error: unknown): boolean => /^(26000|0A000)$/.test(sqlState(error))

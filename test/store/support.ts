@@ -1,5 +1,7 @@
 /** What the tests of the store share. */
+import { spawn } from 'node:child_process'
 import { setTimeout as wait } from 'node:timers/promises'
+import { fileURLToPath } from 'node:url'
 import { type Write, write } from '../../src/store/commit.ts'
 import type { Store } from '../../src/store/database.ts'
 import { seconds, singleUse } from '../../src/store/single-use.ts'
@@ -78,3 +80,66 @@ export const ending = (promise: Promise<unknown>): Promise<unknown> =>
     () => 'done',
     error => error,
   )
+
+const root = fileURLToPath(new URL('../..', import.meta.url))
+
+export type Child = {
+  /** Everything it has printed. */
+  lines: string[]
+  /** Its exit code, or the signal that ended it. */
+  ended: Promise<number | NodeJS.Signals>
+  kill: () => void
+}
+
+/** Runs another process, with the sources of this repository at hand. */
+export const startChild = (script: string, ...args: string[]): Child => {
+  const program = script.endsWith('.ts') ? ['--import', 'tsx', script] : ['--input-type=module', '-e', script]
+  const child = spawn(process.execPath, [...program, ...args], {
+    cwd: root,
+    stdio: ['ignore', 'pipe', 'inherit'],
+  })
+  const lines: string[] = []
+  let rest = ''
+  child.stdout.on('data', (chunk: Buffer) => {
+    const parts = (rest + chunk.toString()).split('\n')
+    rest = parts.pop() ?? ''
+    lines.push(...parts)
+  })
+  return {
+    lines,
+    ended: new Promise(resolve => child.once('close', (code, signal) => resolve(code ?? signal ?? 0))),
+    kill: () => void child.kill('SIGKILL'),
+  }
+}
+
+/** Runs statements on an SQLite file in another process; `-- wait 300` among them waits so many milliseconds. */
+export const otherSqliteProcess = (path: string, ...statements: string[]): Child =>
+  startChild(
+    `import Sqlite from 'better-sqlite3'
+     const handle = new Sqlite(process.argv[1], { timeout: 20000 })
+     console.log('open')
+     for (const statement of process.argv.slice(2)) {
+       const pause = /^-- wait (\\d+)/.exec(statement)
+       if (pause) await new Promise(resolve => setTimeout(resolve, Number(pause[1])))
+       else handle.exec(statement)
+       console.log(statement)
+     }`,
+    path,
+    ...statements,
+  )
+
+/** Measures how long the event loop is held up at most. */
+export const loopGap = () => {
+  let last = performance.now()
+  let longest = 0
+  const look = (): void => {
+    longest = Math.max(longest, performance.now() - last)
+    last = performance.now()
+  }
+  const timer = setInterval(look, 2)
+  return () => {
+    clearInterval(timer)
+    look()
+    return longest
+  }
+}
