@@ -51,9 +51,9 @@ export class Browser {
     this.#origin = origin
   }
 
-  /** Sends one request to the issuer and follows nothing. */
+  /** Sends one request to the issuer, `/token` being under its path, and follows nothing. */
   async send(address: string, { method = 'GET', body, headers = {} }: Sent = {}): Promise<Answer> {
-    const url = new URL(address, `${this.#issuer}/`)
+    const url = new URL(address.startsWith('/') ? this.#issuer + address : address, `${this.#issuer}/`)
     const issuer = new URL(this.#issuer)
     if (url.origin !== issuer.origin) throw new Error(`${url.href} is not at the issuer`)
     const cookie = [...this.cookies].map(([name, value]) => `${name}=${value}`).join('; ')
