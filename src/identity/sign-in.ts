@@ -123,7 +123,7 @@ export const appOf = ({ asker }: SignInReason): Pick<RefusalOptions, 'app'> =>
 /**
  * The sign-in that a page is about, when it belongs to this browser and has not ended.
  *
- * @throws Refusal `expired`, or `invalid_request` when it was started in another browser
+ * @throws Refusal `expired`, or `other_browser` when it was started in another one, or the cookie did not come
  */
 export const openSignIn = async (
   store: Store,
@@ -134,7 +134,7 @@ export const openSignIn = async (
   const signIn = await findSignIn(store, id)
   if (!signIn) throw new Refusal('expired', 'there is no such sign-in, or it was left too long', 400)
   if (!browser || signIn.browserId !== browser.id)
-    throw new Refusal('invalid_request', 'this sign-in was not started in this browser', 400, {
+    throw new Refusal('other_browser', 'this sign-in was not started in this browser', 400, {
       reason: 'foreign_browser',
     })
   if (signIn.expiresAt <= seconds(now))
