@@ -2,7 +2,7 @@
 import { createPublicKey, type JsonWebKey } from 'node:crypto'
 import { afterEach, describe, expect, it } from 'vitest'
 import { startServer, type TestServer } from '../support/server.ts'
-import { sendRaw } from './raw-request.ts'
+import { sendRaw } from './raw-bytes.ts'
 
 let server: TestServer
 afterEach(() => server.stop())
