@@ -1,6 +1,7 @@
 /** Our own tokens: signed and checked with ready key objects, `typ` and algorithm from our tables, never from the header. */
 import { constants, type KeyObject, sign as signBytes, verify as verifyBytes } from 'node:crypto'
-import type { SigningAlgorithm, SigningKey, VerificationKey } from './key-ring.ts'
+import type { SigningKey, VerificationKey } from './key-ring.ts'
+import type { SigningAlgorithm } from './signing-key.ts'
 
 export type Claims = Record<string, unknown>
 

@@ -1,10 +1,8 @@
 /** GET /jwks (RFC 7517): a ready-made buffer. */
 import { answerDocument } from '../http/document.ts'
 import type { Route } from '../http/route.ts'
+import { jwksMaxAge } from '../keys/rotation.ts'
 import type { Services } from '../services.ts'
-
-/** Seconds that others may keep it; keys are announced for longer than twice this before they sign. */
-export const jwksMaxAge = 3600
 
 /** The route. */
 export const jwksRoute = ({ keys }: Pick<Services, 'keys'>): Route => ({

@@ -1,6 +1,6 @@
 /** Access tokens: JWTs by RFC 9068, no row written for one; opaque ones by choice of the client or the resource. */
 import { signJwt } from '../../keys/jwt.ts'
-import { isSigningAlgorithm } from '../../keys/key-ring.ts'
+import { isSigningAlgorithm } from '../../keys/signing-key.ts'
 import type { Services } from '../../services.ts'
 import type { Write } from '../../store/commit.ts'
 import { seconds } from '../../store/single-use.ts'

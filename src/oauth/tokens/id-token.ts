@@ -1,7 +1,7 @@
 /** ID tokens (OIDC Core section 2), and what an `id_token_hint` says. */
 import { createHash } from 'node:crypto'
 import { type Claims, signJwt, verifyJwt } from '../../keys/jwt.ts'
-import { isSigningAlgorithm, type SigningAlgorithm } from '../../keys/key-ring.ts'
+import { isSigningAlgorithm, type SigningAlgorithm } from '../../keys/signing-key.ts'
 import type { Services } from '../../services.ts'
 import { seconds } from '../../store/single-use.ts'
 import type { Client } from '../client/client.ts'
