@@ -24,14 +24,18 @@ export const readBearer = async (ctx: Context): Promise<string> => {
     throw invalidRequest('the access token must not be in the query', {
       headers: { 'WWW-Authenticate': 'Bearer error="invalid_request"' },
     })
+  // `is` says null where there is no body at all.
   const isForm =
-    ctx.method === 'POST' && ctx.is('application/x-www-form-urlencoded') !== false && ctx.request.length !== 0
+    ctx.method === 'POST' && ctx.request.length !== 0 && ctx.is('application/x-www-form-urlencoded')
   const inBody = isForm ? (await readFormBody(ctx)).get('access_token') : undefined
   if (header === undefined) {
     if (inBody === undefined) throw missing()
     return inBody
   }
   if (inBody !== undefined) throw invalidRequest('the access token was sent in two ways')
+  // Node keeps the first of two; what stands before us may have read the second.
+  if ((ctx.req.headersDistinct['authorization'] ?? []).length > 1)
+    throw invalidRequest('the Authorization header was sent more than once')
   const match = /^bearer +([A-Za-z0-9\-._~+/]+=*)$/i.exec(header)
   if (!match?.[1] || match[1].length > longestToken)
     throw invalidToken('the Authorization header holds no bearer token')

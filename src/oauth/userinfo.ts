@@ -18,10 +18,10 @@ export const userinfoRoute = (
     if (!token) throw invalidToken('the access token is not valid, or has ended')
     const client = await clients.find(token.clientId)
     if (client) limitReadingTo(ctx, client.origins)
-    // A client's own token has no person; a token for an API must not be replayed here by that API.
+    // A token for an API must not be replayed here by that API, whatever its scope; a client's own has no person.
+    if (!token.audience.includes(issuer)) throw invalidToken('the access token is for another audience')
     if (!token.standing || !token.scope.includes('openid'))
       throw insufficientScope('the scope openid is needed', 'openid')
-    if (!token.audience.includes(issuer)) throw invalidToken('the access token is for another audience')
     const claims = await claimsOf(store, token.standing, token.scope)
     ctx.type = 'application/json'
     ctx.body = JSON.stringify({ sub: token.standing.sub, ...claims })
