@@ -10,6 +10,7 @@ import { responseTypes } from '../../src/oauth/authorize/request.ts'
 import { authMethods } from '../../src/oauth/client/auth-methods.ts'
 import { newClient } from '../../src/oauth/client/client.ts'
 import { parseClientMetadata } from '../../src/oauth/client/client-metadata.ts'
+import { newResource, type Resource } from '../../src/oauth/client/resource-server.ts'
 import { grants } from '../../src/oauth/token/grants.ts'
 import { type AuditRow, listAudit } from '../../src/observe/audit.ts'
 import { type Log, makeLog } from '../../src/observe/log.ts'
@@ -30,6 +31,8 @@ export type ServerOptions = {
   database?: FreshDatabase
   kind?: DatabaseKind
   fetch?: Overrides['fetch']
+  /** Stands between the server and its database: for faults. */
+  wrapStore?: Overrides['wrapStore']
 }
 
 export type TestServer = {
@@ -50,6 +53,8 @@ export type TestServer = {
   ) => Promise<User & { password: string }>
   /** Registers a client by its metadata; `client_id` may be among it. */
   createClient: (metadata?: Record<string, unknown>) => Promise<TestClient>
+  /** Registers an API: `https://api.test` with the scopes `api:read` and `api:write`, unless it says otherwise. */
+  createResource: (wanted?: Partial<Resource>) => Promise<Resource>
   audit: () => Promise<AuditRow[]>
   /** How many rows each table has; audit and throttle rows are not state. */
   counts: () => Promise<Record<string, number>>
@@ -96,6 +101,9 @@ const stateTables = [
   'password',
   'outbox',
   'revoked_access_token',
+  'refresh_family',
+  'opaque_token',
+  'resource',
 ]
 
 /** The password of users that name no other. */
@@ -124,6 +132,7 @@ export const startServer = async (options: ServerOptions = {}): Promise<TestServ
     log: captured(logged),
     announce: line => announced.push(line),
     ...(options.fetch ? { fetch: options.fetch } : {}),
+    ...(options.wrapStore ? { wrapStore: options.wrapStore } : {}),
   })
   const { services } = running
   const offered = {
@@ -167,6 +176,24 @@ export const startServer = async (options: ServerOptions = {}): Promise<TestServ
       await services.store.commit(made.writes)
       services.clients.forget()
       return { id: made.id, secret: made.secret, redirectUri: metadata.redirect_uris?.[0] ?? '', metadata }
+    },
+    createResource: async wanted => {
+      const { resource, writes } = newResource(
+        {
+          identifier: 'https://api.test',
+          name: 'API',
+          scopes: ['api:read', 'api:write'],
+          tokenFormat: 'jwt',
+          tokenTyp: 'at+jwt',
+          alg: 'ES256',
+          lifetime: null,
+          ...wanted,
+        },
+        now(),
+      )
+      await services.store.commit(writes)
+      await services.resources.reload()
+      return resource
     },
     audit: () => listAudit(services.store, 1000),
     counts: async () => {
