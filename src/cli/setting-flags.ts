@@ -1,7 +1,7 @@
 /** Flags over environment over file: every setting is a flag as well. */
 import { type Command, Option } from 'commander'
-import type { Environment } from '../config.ts'
 import { type SettingEntry, settingEntries } from '../config/settings.ts'
+import type { Environment } from '../config.ts'
 
 type Flag = { name: string; variable: string; about: string; form: string }
 

@@ -11,6 +11,8 @@ export type Terminal = {
   say: (line: string) => void
   /** Standard input, read to its end. */
   readInput: () => Promise<string>
+  /** Asks a person for a secret that does not show; undefined where nobody sits at a keyboard. */
+  askHidden: ((question: string) => Promise<string>) | undefined
 }
 
 /** What a command has to tell: a value for `--json`, and the same in words. */

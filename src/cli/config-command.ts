@@ -1,0 +1,60 @@
+/** `lintel config`: what the settings are, and whether the server would start with them. */
+import type { Command } from 'commander'
+import { stringify } from 'yaml'
+import { type Config, readConfig } from '../config.ts'
+import type { Describe } from './command.ts'
+import { checkFiles } from './config-files.ts'
+import { configView } from './config-view.ts'
+import { parseGivenNumber } from './option-values.ts'
+import { addSettingFlags, environmentWith } from './setting-flags.ts'
+import { answer, type Terminal } from './terminal.ts'
+import { table } from './words.ts'
+
+const read = (command: Command, terminal: Terminal): { config: Config; warnings: string[] } => {
+  const config = readConfig(environmentWith(terminal.environment, command))
+  return { config, warnings: checkFiles(config) }
+}
+
+export const configCommand: Describe = (config, terminal) => {
+  const check = config
+    .command('check')
+    .description('say whether the server would start with these settings: exit 0, or 1 and why not')
+  addSettingFlags(check, { shown: true }).action(() => {
+    const { warnings } = read(check, terminal)
+    for (const warning of warnings) terminal.say(`warning: ${warning}`)
+    answer(terminal, { value: { ok: true, warnings }, text: 'the configuration is good' })
+  })
+  const print = config
+    .command('print')
+    .description('print every setting as the YAML file would hold it; secrets are left out')
+  addSettingFlags(print, { shown: true }).action(() => {
+    const view = configView(read(print, terminal).config)
+    answer(terminal, { value: view, text: stringify(view).trimEnd() })
+  })
+  config
+    .command('schema')
+    .description('print the JSON Schema of the YAML file')
+    .action(async () => {
+      const { configSchema } = await import('./config-schema.ts')
+      const schema = configSchema()
+      answer(terminal, { value: schema, text: JSON.stringify(schema, null, 2) })
+    })
+  describeTuning(config.command('tune-passwords'), terminal)
+}
+
+const describeTuning = (command: Command, terminal: Terminal): void => {
+  command
+    .description('measure password hashing on this machine and suggest settings for it')
+    .option('--milliseconds <number>', 'longest that one sign-in may hash', '100')
+    .action(async () => {
+      const { milliseconds } = command.opts<{ milliseconds: string }>()
+      const { tunePasswords } = await import('./password-tuning.ts')
+      const { trials, best } = await tunePasswords(parseGivenNumber('--milliseconds', milliseconds))
+      const rows = trials.map(one => [one.memory, one.passes, one.milliseconds])
+      const suggestion = `LINTEL_PASSWORDS_MEMORY=${best?.memory} LINTEL_PASSWORDS_PASSES=${best?.passes}`
+      answer(terminal, {
+        value: { memory: best?.memory, passes: best?.passes, milliseconds: best?.milliseconds, trials },
+        text: `${table(['memory (kib)', 'passes', 'milliseconds'], rows, '')}\n\nSuggested: ${suggestion}`,
+      })
+    })
+}
