@@ -1,6 +1,8 @@
 /** Periodic work: one row a job. Jobs that must run in one process at a time run under the lease. */
+import type { Config } from './config.ts'
 import { agedOutSessions, cleanSessions, endSessions } from './identity/session.ts'
 import { cleanSignIns } from './identity/sign-in.ts'
+import { applyRotation, keySettings } from './keys/rotate-keys.ts'
 import { cleanCodes } from './oauth/authorize/code.ts'
 import { cleanTransactions } from './oauth/authorize/transaction.ts'
 import { cleanUsedAssertions } from './oauth/client/used-assertion.ts'
@@ -20,7 +22,9 @@ export type Job = {
   every: number
   /** In every process, or in the one that holds the lease. */
   where: 'every-process' | 'one-process'
-  run: (services: Services) => Promise<void>
+  /** Once more in the end, after the last request: in every process, for it may be the last one. */
+  atShutdown?: true
+  run: (services: Services, config: Config) => Promise<void>
 }
 
 /** How many rows one write may delete: small enough to hold nobody up. */
@@ -65,5 +69,11 @@ const cleanUp = async ({ store, now }: Services): Promise<void> => {
 
 export const jobs: readonly Job[] = [
   { name: 'end-sessions', every: 15, where: 'one-process', run: endAgedSessions },
+  {
+    name: 'rotate-keys',
+    every: 60,
+    where: 'one-process',
+    run: (services, config) => applyRotation(services, keySettings(config)),
+  },
   { name: 'clean-up', every: 10, where: 'one-process', run: cleanUp },
 ]

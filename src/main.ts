@@ -1,9 +1,7 @@
 /** Reads the configuration, opens the database, builds the services, listens, stops cleanly. */
-import { randomBytes } from 'node:crypto'
-import { chmodSync, readFileSync, rmSync } from 'node:fs'
+import { readFileSync } from 'node:fs'
 import http from 'node:http'
 import https from 'node:https'
-import type { AddressInfo } from 'node:net'
 import { setTimeout as wait } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { newSetUpLink } from './admin/set-up-page.ts'
@@ -12,16 +10,17 @@ import { addressList } from './config/addresses.ts'
 import type { Config } from './config.ts'
 import { type Assets, loadAssets } from './http/assets.ts'
 import { cookieJar } from './http/cookies.ts'
+import { addressText, closeServer, listen } from './http/listener.ts'
 import { loadCatalogues } from './http/locale.ts'
 import { makeOutbound, type OutboundFetch } from './http/outbound.ts'
 import { makePage } from './http/page.ts'
+import { answerUnreadable } from './http/unreadable-request.ts'
 import { makePasswordHasher } from './identity/password.ts'
-import { jobs } from './jobs.ts'
 import { openKeyRing } from './keys/key-ring.ts'
 import { readMasterKeys } from './keys/master-key.ts'
-import { makeSecretBox, type SecretBox } from './keys/secret-box.ts'
+import { makeSecretBox } from './keys/secret-box.ts'
 import { openServerKey } from './keys/server-key.ts'
-import { makeFirstKeys } from './keys/signing-key.ts'
+import { listKeys, makeFirstKeys } from './keys/signing-key.ts'
 import { makeClientDirectory } from './oauth/client/client.ts'
 import { makeClientKeys } from './oauth/client/client-keys.ts'
 import { openResourceDirectory } from './oauth/client/resource-server.ts'
@@ -31,10 +30,10 @@ import type { Readiness } from './observe/health.ts'
 import { type Log, makeLog } from './observe/log.ts'
 import { makeMetrics } from './observe/metrics.ts'
 import { makeRoutes } from './routes.ts'
+import { runJobs } from './run-jobs.ts'
 import type { Services } from './services.ts'
 import { changeWatcher } from './store/change.ts'
 import { openDatabase, type Store } from './store/database.ts'
-import { giveLease, takeLease } from './store/lease.ts'
 import { migrate } from './store/migrate.ts'
 import { makeDelivery } from './store/outbox.ts'
 
@@ -50,7 +49,6 @@ export type Overrides = {
 /** Everything that a server or a command works with. */
 export type Opened = {
   services: Services
-  box: SecretBox
   assets: Assets
   /** Reads what other processes changed; call it once a second. */
   refresh: () => Promise<void>
@@ -73,11 +71,12 @@ const packageRoot = (): string => {
 export const openServices = async (config: Config, overrides: Overrides = {}): Promise<Opened> => {
   const now = overrides.now ?? (() => new Date())
   const log = overrides.log ?? makeLog(config.log.level)
-  const box = makeSecretBox(readMasterKeys(config))
   await migrate(config.database.url)
   const opened = await openDatabase(config.database.url, { poolSize: config.database.poolSize })
   const store = overrides.wrapStore?.(opened) ?? opened
   try {
+    const isFirstStart = (await listKeys(store)).length === 0
+    const box = makeSecretBox(readMasterKeys(config, { mayMake: isFirstStart }))
     await makeFirstKeys(store, {
       algorithms: config.keys.algorithms,
       rsaBits: config.tokens.rsaBits,
@@ -97,6 +96,7 @@ export const openServices = async (config: Config, overrides: Overrides = {}): P
       issuer: config.issuer,
       store,
       keys,
+      box,
       clients,
       clientKeys: makeClientKeys({ fetch, now, log }),
       resources,
@@ -131,7 +131,7 @@ export const openServices = async (config: Config, overrides: Overrides = {}): P
       denylist: async () => undefined,
     })
     await refresh()
-    return { services, box, assets, refresh, deliver: outbox.run, close: () => store.close() }
+    return { services, assets, refresh, deliver: outbox.run, close: () => store.close() }
   } catch (error) {
     await store.close()
     throw error
@@ -163,8 +163,11 @@ export const start = async (config: Config, overrides: Overrides = {}): Promise<
   const readiness: Readiness = { draining: false, warnings: new Set() }
   const app = makeApp(services, config, makeRoutes(services, config, opened.assets, readiness), readiness)
   const server = makeServer(config, app.callback())
+  answerUnreadable(server, (request_id, status, reason) =>
+    services.log.info('request.unreadable', { request_id, status, reason }),
+  )
   await listen(server, config.listen)
-  const stopJobs = runJobs(opened, services)
+  const stopJobs = runJobs(opened, config)
   const link = await newSetUpLink(services)
   const announce = overrides.announce ?? (line => process.stderr.write(`${line}\n`))
   if (link !== undefined) announce(`Set up the first administrator (good for 24 hours): ${link}`)
@@ -195,6 +198,8 @@ const limits = {
   connectionsCheckingInterval: 5_000,
   keepAliveTimeout: 65_000,
   maxHeaderSize: 16 * 1024,
+  // Ours answers with a page and an id (http/proxy.ts).
+  requireHostHeader: false,
 }
 
 const readTls = ({ tls }: Config): { cert: Buffer; key: Buffer } | undefined =>
@@ -218,90 +223,5 @@ const reloadTls = (server: http.Server | https.Server, config: Config, { log }: 
     log.info('tls.reloaded')
   } catch (error) {
     log.error('tls.reload_failed', { cause: error instanceof Error ? error : String(error) })
-  }
-}
-
-const listen = (server: http.Server, where: Config['listen']): Promise<void> =>
-  new Promise((resolve, reject) => {
-    server.once('error', reject)
-    if ('port' in where) {
-      server.listen(where.port, where.host, resolve)
-      return
-    }
-    const { path } = where
-    rmSync(path, { force: true })
-    server.listen(path, () => {
-      chmodSync(path, 0o660)
-      resolve()
-    })
-  })
-
-const addressText = (server: http.Server): string => {
-  const address = server.address() as AddressInfo | string | null
-  if (address === null || typeof address === 'string') return `unix:${address ?? ''}`
-  return address.family === 'IPv6'
-    ? `[${address.address}]:${address.port}`
-    : `${address.address}:${address.port}`
-}
-
-/** Lets what is in flight finish; whatever has not by then is cut off. */
-const closeServer = async (server: http.Server, timeout: number): Promise<void> => {
-  const closed = new Promise<void>(resolve => server.close(() => resolve()))
-  server.closeIdleConnections()
-  // A kept-alive connection becomes idle only when its last answer is out.
-  const sweep = setInterval(() => server.closeIdleConnections(), 50)
-  const cut = setTimeout(() => server.closeAllConnections(), timeout)
-  await closed
-  clearInterval(sweep)
-  clearTimeout(cut)
-}
-
-const leaseName = 'jobs'
-const leaseTtl = 15
-
-/** Runs the jobs until it is told to stop; every second it looks what is due. */
-const runJobs = (opened: Opened, services: Services): (() => Promise<void>) => {
-  const holder = randomBytes(8).toString('hex')
-  const lastRuns = new Map<string, number>()
-  let stopped = false
-  let ticking: Promise<void> = Promise.resolve()
-
-  const attempt = async (name: string, run: () => Promise<unknown>): Promise<void> => {
-    try {
-      await run()
-    } catch (error) {
-      services.log.warn('job.failed', { job: name, cause: error instanceof Error ? error : String(error) })
-    }
-  }
-  const tick = async (): Promise<void> => {
-    await attempt('refresh', opened.refresh)
-    await attempt('outbox', opened.deliver)
-    const due = jobs.filter(
-      job => services.now().getTime() - (lastRuns.get(job.name) ?? 0) >= job.every * 1000,
-    )
-    if (due.length === 0) return
-    let leads = false
-    await attempt('lease', async () => {
-      leads = await takeLease(services.store, leaseName, holder, services.now(), leaseTtl)
-    })
-    for (const job of due) {
-      if (job.where === 'one-process' && !leads) continue
-      lastRuns.set(job.name, services.now().getTime())
-      await attempt(job.name, () => job.run(services))
-    }
-  }
-  const loop = (): void => {
-    if (stopped) return
-    ticking = tick()
-    void ticking.then(() => {
-      if (!stopped) timer = setTimeout(loop, 1000)
-    })
-  }
-  let timer = setTimeout(loop, 1000)
-  return async () => {
-    stopped = true
-    clearTimeout(timer)
-    await ticking
-    await attempt('lease', () => giveLease(services.store, leaseName, holder))
   }
 }

@@ -5,6 +5,7 @@ import type { Page } from './http/page.ts'
 import type { PasswordHasher } from './identity/password.ts'
 import type { SessionEnded } from './identity/session.ts'
 import type { KeyRing } from './keys/key-ring.ts'
+import type { SecretBox } from './keys/secret-box.ts'
 import type { ClientDirectory } from './oauth/client/client.ts'
 import type { ClientKeys } from './oauth/client/client-keys.ts'
 import type { ResourceDirectory } from './oauth/client/resource-server.ts'
@@ -18,6 +19,8 @@ export type Services = {
   issuer: string
   store: Store
   keys: KeyRing
+  /** Encryption at rest, under the master key. */
+  box: SecretBox
   clients: ClientDirectory
   clientKeys: ClientKeys
   resources: ResourceDirectory

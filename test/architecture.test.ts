@@ -32,7 +32,7 @@ const order: [string, (name: string) => boolean][] = [
   ['oauth', name => /^oauth\/[^/]+$/.test(name)],
   ['account', name => name.startsWith('account/')],
   ['admin', name => name.startsWith('admin/')],
-  ['routes, jobs, app, main', name => ['routes.ts', 'jobs.ts', 'app.ts', 'main.ts'].includes(name)],
+  ['routes, jobs, app, main', name => ['routes.ts', 'jobs.ts', 'run-jobs.ts', 'app.ts', 'main.ts'].includes(name)],
   ['cli', name => name.startsWith('cli/')],
 ]
 

@@ -33,6 +33,8 @@ export type KeyRing = {
   jwks: () => { body: Buffer; etag: string }
   /** The life of every key there ever was, oldest first. */
   lives: () => readonly KeyLife[]
+  /** Why the table could not be read the last time; what was read before stays in use. */
+  unreadable: () => string | undefined
   /** Counts up whenever the keys change: what was verified before may not be now. */
   generation: () => number
   /** Reads the table again. */
@@ -113,10 +115,22 @@ export const openKeyRing = async (store: Store, box: SecretBox): Promise<KeyRing
     }
     generation += 1
   }
+  let unreadable: string | undefined
   let reading: Promise<void> = Promise.resolve()
   /** One after the other, or an older answer that comes later would bring a compromised key back. */
   const reload = (): Promise<void> => {
-    reading = reading.catch(() => undefined).then(readAgain)
+    reading = reading
+      .catch(() => undefined)
+      .then(readAgain)
+      .then(
+        () => {
+          unreadable = undefined
+        },
+        (error: unknown) => {
+          unreadable = error instanceof Error ? error.message : String(error)
+          throw error
+        },
+      )
     return reading
   }
   await reload()
@@ -132,6 +146,7 @@ export const openKeyRing = async (store: Store, box: SecretBox): Promise<KeyRing
     algorithms: () => signingAlgorithms.filter(alg => current().signers.has(alg)),
     jwks: () => current().jwks,
     lives: () => current().lives,
+    unreadable: () => unreadable,
     generation: () => generation,
     reload,
   }

@@ -25,6 +25,8 @@ export type AuditEventName =
   | 'group.created'
   | 'group.deleted'
   | 'key.created'
+  | 'key.requested'
+  | 'key.retired'
   | 'key.revoked'
   | 'key.rotated'
   | 'login.failed'
