@@ -80,13 +80,16 @@ export const throttleAddress = (address: string): string => {
 
 const hostForm = /^(?:[A-Za-z0-9._-]{1,255}|\[[0-9A-Fa-f:.]{2,45}\])(?::\d{1,5})?$/
 
-/** Refuses a malformed or doubled `Host` (nothing is ever made from it) and URLs over 8 KiB. */
+/** Refuses a malformed, doubled or missing `Host` (nothing is ever made from it) and URLs over 8 KiB. */
 export const checkRequestLine: Middleware = (ctx, next) => {
   const { rawHeaders } = ctx.req
   let hosts = 0
   for (let index = 0; index < rawHeaders.length; index += 2)
     if (rawHeaders[index]?.toLowerCase() === 'host') hosts += 1
-  if (hosts > 1 || (ctx.req.headers.host !== undefined && !hostForm.test(ctx.req.headers.host)))
+  const { host } = ctx.req.headers
+  // HTTP/1.0, which some health checks still speak, may leave it out (RFC 9112 section 3.2).
+  const isMissing = host === undefined && ctx.req.httpVersion !== '1.0'
+  if (hosts > 1 || isMissing || (host !== undefined && !hostForm.test(host)))
     throw new Refusal('invalid_request', 'the Host header is malformed', 400)
   if ((ctx.req.url ?? '').length > 8 * 1024)
     throw new Refusal('invalid_request', 'the URL is longer than 8 KiB', 414)
