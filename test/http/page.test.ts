@@ -111,7 +111,7 @@ const samples: { [Name in ViewName]: [title: string, data: Views[Name]][] } = {
         username: 'alice',
         email: 'alice',
         errors: [
-          { field: 'email', reason: 'invalid_email' },
+          { field: 'email', reason: 'email_form' },
           { field: 'password', reason: 'never heard of' },
         ],
       },
