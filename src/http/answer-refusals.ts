@@ -53,6 +53,7 @@ const answerPage = (ctx: Context, refusal: Refusal, page: Services['page']): voi
     'error',
     {
       error: refusal.error,
+      reason: refusal.options.reason,
       description: refusal.description,
       requestId: visitOf(ctx).requestId,
       status: refusal.status,

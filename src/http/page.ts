@@ -79,6 +79,8 @@ export type FieldError<Field extends string> = { field: Field; reason: string }
 
 export type ErrorView = {
   error: string
+  /** Says more than the error where the catalogue has words for it. */
+  reason?: string | undefined
   /** For the developer of the app: shown folded, as it is. */
   description: string
   requestId: string

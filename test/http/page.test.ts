@@ -122,7 +122,17 @@ const samples: { [Name in ViewName]: [title: string, data: Views[Name]][] } = {
       'known',
       { error: 'invalid_client', description: 'client_id is not registered', requestId: 'r1', status: 400 },
     ],
-    ['unknown', { error: '__proto__', description: 'no', requestId: 'r2', status: 400 }],
+    [
+      'known by its reason',
+      {
+        error: 'invalid_request',
+        reason: 'redirect_mismatch',
+        description: 'no',
+        requestId: 'r1',
+        status: 400,
+      },
+    ],
+    ['unknown', { error: '__proto__', reason: 'toString', description: 'no', requestId: 'r2', status: 400 }],
     [
       'with a way on',
       {
