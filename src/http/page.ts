@@ -62,7 +62,7 @@ export type LogoutView = Form & {
 
 export type SignedOutView = {
   returnTo?: { url: string; name: string } | undefined
-  apps: { name: string; told: 'told' | 'telling' | 'not-needed' }[]
+  apps: { name: string; told: 'told' | 'telling' | 'not-told' }[]
   /** The question was answered with no. */
   stillSignedIn?: boolean | undefined
 }

@@ -96,7 +96,7 @@ const samples: { [Name in ViewName]: [title: string, data: Views[Name]][] } = {
         apps: [
           { name: 'Field Notes', told: 'told' },
           { name: 'Atlas', told: 'telling' },
-          { name: 'Shelf', told: 'not-needed' },
+          { name: 'Shelf', told: 'not-told' },
         ],
       },
     ],

@@ -74,7 +74,7 @@ export const logoutRoute = (services: Needs): Route => {
               name: client.name,
               told:
                 client.metadata.backchannel_logout_uri === undefined
-                  ? ('not-needed' as const)
+                  ? ('not-told' as const)
                   : ('telling' as const),
             },
           ]
