@@ -2,17 +2,15 @@
 import { readFormBody } from '../http/body.ts'
 import type { Route } from '../http/route.ts'
 import type { Services } from '../services.ts'
-import { seconds } from '../store/single-use.ts'
 import { authenticateClient } from './client/authenticate.ts'
 import type { Client } from './client/client.ts'
 import { unauthorizedClient } from './errors.ts'
-import { fallenReason } from './grant/authorization.ts'
 import type { PresentedToken, TokenReader } from './tokens/presented-token.ts'
-import { findRefreshFamily } from './tokens/refresh-token.ts'
+import { familyEndedReason, findRefreshFamily, scopeLeft } from './tokens/refresh-token.ts'
 
 type Needs = Pick<
   Services,
-  'store' | 'clients' | 'now' | 'audit' | 'log' | 'refreshTokenKey' | 'issuer' | 'clientKeys'
+  'store' | 'clients' | 'now' | 'audit' | 'log' | 'refreshTokenKey' | 'issuer' | 'clientKeys' | 'resources'
 >
 type Settings = { refreshIdleTtl: number }
 
@@ -32,7 +30,7 @@ const describe = (token: PresentedToken): Record<string, unknown> => ({
 
 /** A refresh token is nobody's business but its client's. */
 const describeRefreshToken = async (
-  { store, now, refreshTokenKey, issuer }: Needs,
+  { store, now, refreshTokenKey, issuer, resources }: Needs,
   settings: Settings,
   client: Client,
   token: string,
@@ -41,16 +39,15 @@ const describeRefreshToken = async (
   const family = found?.family
   if (!family || family.familyClientId !== client.id || found.generation !== family.generation)
     return inactive
-  const ends = Math.min(family.expiresAt, family.rotatedAt + settings.refreshIdleTtl)
-  if (fallenReason(family, now()) !== undefined || ends <= seconds(now())) return inactive
+  if (familyEndedReason(family, client, settings, { resources, now: now() }) !== undefined) return inactive
   return {
     active: true,
     iss: issuer,
     client_id: client.id,
     sub: family.sub,
     username: family.username,
-    scope: family.scope,
-    exp: ends,
+    scope: scopeLeft(family, client, resources).join(' '),
+    exp: Math.min(family.expiresAt, family.rotatedAt + settings.refreshIdleTtl),
   }
 }
 

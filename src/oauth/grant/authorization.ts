@@ -1,9 +1,10 @@
 /** What one run of a flow allowed. Codes and tokens refer to it; revoking it ends them all. */
 import { type Write, write } from '../../store/commit.ts'
 import type { Store } from '../../store/database.ts'
-import { seconds } from '../../store/single-use.ts'
+import { keyAt, seconds } from '../../store/single-use.ts'
 import { insertion, statement } from '../../store/statement.ts'
 import { newTextKey } from '../../store/text-key.ts'
+import type { Client } from '../client/client.ts'
 
 /** How somebody had signed in when it was allowed. */
 export type SignedIn = { sessionId: string; authTime: number; amr: string[]; acr: string }
@@ -151,11 +152,17 @@ export type Standing = {
 }
 
 /**
- * Why an authorization no longer stands, or undefined. Ended sessions, disabled users and withdrawn consents are
+ * Why an authorization of a client no longer stands, or undefined. Ended sessions, disabled users and withdrawn consents are
  * looked at when it is read, so that ending them is one write and is honoured at once.
  */
-export const fallenReason = (one: Standing, now: Date): string | undefined => {
+export const fallenReason = (
+  one: Standing,
+  client: Pick<Client, 'createdAt'>,
+  now: Date,
+): string | undefined => {
   if (one.revokedAt !== null) return 'authorization_revoked'
+  // The id of a client may be chosen, and given again after it was deleted: what the former one had stays ended.
+  if (one.authorizationId < keyAt(new Date(client.createdAt * 1000))) return 'client_deleted'
   if (one.sub === null) return 'user_deleted'
   if (one.userDisabledAt !== null) return 'user_disabled'
   if (one.authorizationId < (one.userEndedBefore ?? '')) return 'access_ended'

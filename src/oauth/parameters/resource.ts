@@ -1,7 +1,7 @@
 /** `resource` (RFC 8707): which APIs an access token is for, and its `aud` (contracts.md section 6, Audience). */
 import type { Params } from '../../http/params.ts'
 import type { Resource, ResourceDirectory } from '../client/resource-server.ts'
-import { invalidScope, invalidTarget } from '../errors.ts'
+import { invalidGrant, invalidScope, invalidTarget } from '../errors.ts'
 
 const mostResources = 10
 
@@ -36,6 +36,28 @@ export const resourcesMeant = (
   if (meant.size > 1)
     throw invalidScope('the scopes belong to more than one API; name the API with the parameter resource')
   return [...meant]
+}
+
+/**
+ * The resources that a token request is for: all that was allowed, or those of them that it names (RFC 8707 section 2.2).
+ *
+ * @param granted what was allowed, less the scopes that are gone since
+ * @throws Refusal `invalid_target` for one that was not allowed; `invalid_grant` when one of them is gone
+ */
+export const narrowResources = (
+  params: Params,
+  granted: { resources: readonly string[]; scope: readonly string[] },
+  resources: ResourceDirectory,
+): string[] => {
+  const named = parseResource(params, resources).resources
+  if (granted.resources.some(identifier => resources.find(identifier) === undefined))
+    throw invalidGrant('an API that this was allowed for is no longer registered', {
+      reason: 'resource_removed',
+    })
+  const allowed = resourcesMeant(granted.resources, granted.scope, resources)
+  if (named.some(identifier => !allowed.some(resource => resource.identifier === identifier)))
+    throw invalidTarget('resource names an API that this was not allowed for')
+  return named.length > 0 ? named : [...granted.resources]
 }
 
 /**

@@ -26,7 +26,8 @@ const scopeToken = /^[\x21\x23-\x5b\x5d-\x7e]{1,200}$/
  * @throws Refusal `invalid_scope` for what is not a list of scope names
  */
 export const splitScope = (text: string): string[] => {
-  const names = text.split(' ', mostScopes + 1).filter(name => name !== '')
+  // Two more than are taken: one that is too many, and the empty text before a leading space.
+  const names = text.split(/ +/, mostScopes + 2).filter(name => name !== '')
   if (names.length > mostScopes) throw invalidScope(`scope names more than ${mostScopes} scopes`)
   if (names.some(name => !scopeToken.test(name)))
     throw invalidScope('scope holds a character that no scope name has')

@@ -12,7 +12,8 @@ import type { Client } from '../client/client.ts'
 import { invalidGrant, unauthorizedClient } from '../errors.ts'
 import { fallenReason, revokeAuthorization, type Standing } from '../grant/authorization.ts'
 import { judgeVerifier } from '../parameters/pkce.ts'
-import { issueTokens } from '../tokens/issue.ts'
+import { narrowResources } from '../parameters/resource.ts'
+import { grantedBy, issueTokens } from '../tokens/issue.ts'
 import { newRefreshFamily } from '../tokens/refresh-token.ts'
 import type { Grant, GrantNeeds } from './grants.ts'
 
@@ -37,12 +38,14 @@ export const authorizationCodeGrant: Grant = async (services, settings, { ctx, c
     throw await rejected(services, ctx, client, code, 'redirect_mismatch')
   const verdict = judgeVerifier(code.codeChallenge, params.get('code_verifier'))
   if (verdict !== 'fits') throw await burnt(services, ctx, client, code, verdict)
-  const fallen = fallenReason(code, now())
+  const fallen = fallenReason(code, client, now())
   if (fallen !== undefined) throw await rejected(services, ctx, client, code, fallen)
+  const granted = grantedBy(code)
   const { answer, writes } = await issueTokens(services, settings, {
     client,
     standing: code as Standing & { sub: string },
     nonce: code.nonce,
+    narrowed: { ...granted, resources: narrowResources(params, granted, services.resources) },
   })
   const family = client.grantTypes.has('refresh_token')
     ? newRefreshFamily(

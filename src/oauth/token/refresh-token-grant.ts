@@ -5,19 +5,20 @@ import type { Refusal } from '../../http/refusal.ts'
 import { visitOf } from '../../http/visit.ts'
 import { touchSession } from '../../identity/session.ts'
 import { GuardFailed, type Write } from '../../store/commit.ts'
-import { seconds } from '../../store/single-use.ts'
 import type { Client } from '../client/client.ts'
-import { invalidGrant, invalidScope, invalidTarget, unauthorizedClient } from '../errors.ts'
-import { fallenReason, revokeAuthorization, type Standing } from '../grant/authorization.ts'
-import { parseResource, resourcesMeant } from '../parameters/resource.ts'
-import { mayHaveScope, splitScope } from '../parameters/scope.ts'
-import { grantedBy, issueTokens, type TokenSettings } from '../tokens/issue.ts'
+import { invalidGrant, invalidScope, unauthorizedClient } from '../errors.ts'
+import { revokeAuthorization, type Standing } from '../grant/authorization.ts'
+import { narrowResources } from '../parameters/resource.ts'
+import { splitScope } from '../parameters/scope.ts'
+import { grantedBy, issueTokens } from '../tokens/issue.ts'
 import {
+  familyEndedReason,
   findRefreshFamily,
   judgeRotation,
   type RefreshFamily,
   refreshTokenOf,
   rotateFamily,
+  scopeLeft,
 } from '../tokens/refresh-token.ts'
 import type { Grant, GrantNeeds } from './grants.ts'
 
@@ -36,10 +37,13 @@ export const refreshTokenGrant: Grant = async (services, settings, { ctx, client
     const { family, generation } = found
     if (family.familyClientId !== client.id)
       throw await rejected(services, ctx, client, family, 'client_mismatch')
-    const fallen = endedReason(family, client, settings, services.now())
+    const fallen = familyEndedReason(family, client, settings, {
+      resources: services.resources,
+      now: services.now(),
+    })
     if (fallen !== undefined) throw await rejected(services, ctx, client, family, fallen)
     const verdict = judgeRotation(family, generation, { isPublic: client.isPublic, now: services.now() })
-    if (verdict === 'reused') throw await reused(services, ctx, client, family)
+    if (verdict === 'reused') throw await reused(services, ctx, client, found)
     const { answer, writes } = await issueTokens(services, settings, {
       client,
       standing: family as Standing & { sub: string },
@@ -72,22 +76,6 @@ const activity = (family: RefreshFamily, now: Date): Write[] =>
     ? []
     : touchSession({ id: family.sessionId, seenAt: family.sessionSeenAt ?? 0 }, now)
 
-/** Why nothing is given for this family any more, or undefined. */
-const endedReason = (
-  family: RefreshFamily,
-  client: Client,
-  settings: TokenSettings,
-  now: Date,
-): string | undefined => {
-  const fallen = fallenReason(family, now)
-  if (fallen !== undefined) return fallen
-  if (family.expiresAt <= seconds(now)) return 'refresh_expired'
-  if (family.rotatedAt + settings.refreshIdleTtl <= seconds(now)) return 'refresh_idle'
-  return family.offline === 1 && !mayHaveScope(client, 'offline_access')
-    ? 'offline_access_removed'
-    : undefined
-}
-
 /**
  * What this access token is for: all that was allowed, or the part that is asked for. A scope that the client has lost
  * since is gone; one that was asked for at first and not granted is dropped again, not refused.
@@ -100,22 +88,15 @@ const narrow = (
 ): { scope: string[]; resources: string[] } => {
   const granted = grantedBy(family)
   const dropped = family.droppedScope === '' ? [] : family.droppedScope.split(' ')
-  const still = granted.scope.filter(scope => mayHaveScope(client, scope))
-  const asked = params.has('scope') ? splitScope(params.need('scope')) : still
+  const left = scopeLeft(family, client, resources)
+  const asked = params.has('scope') ? splitScope(params.need('scope')) : left
   const fresh = asked.find(scope => !granted.scope.includes(scope) && !dropped.includes(scope))
   if (fresh !== undefined) throw invalidScope(`the scope ${fresh} was not asked for when this was allowed`)
-  const scope = still.filter(name => asked.includes(name))
-  const named = parseResource(params, resources).resources
-  const allowed = resourcesMeant(granted.resources, granted.scope, resources).map(
-    resource => resource.identifier,
-  )
-  if (granted.resources.some(identifier => resources.find(identifier) === undefined))
-    throw invalidGrant('an API that this was allowed for is no longer registered', {
-      reason: 'resource_removed',
-    })
-  if (named.some(identifier => !allowed.includes(identifier)))
-    throw invalidTarget('resource names an API that this was not allowed for')
-  return { scope, resources: named.length > 0 ? named : granted.resources }
+  const scope = left.filter(name => asked.includes(name))
+  return {
+    scope,
+    resources: narrowResources(params, { resources: granted.resources, scope: left }, resources),
+  }
 }
 
 const about = (ctx: Context, client: Client, family: RefreshFamily | undefined) => ({
@@ -129,11 +110,16 @@ const reused = async (
   { store, now, audit }: GrantNeeds,
   ctx: Context,
   client: Client,
-  family: RefreshFamily,
+  { family, generation }: { family: RefreshFamily; generation: number },
 ): Promise<Refusal> => {
   await store.commit([
     revokeAuthorization(family.authorizationId, 'refresh_reused', now()),
-    audit.write({ event: 'refresh.reused', ...about(ctx, client, family) }),
+    audit.write({
+      event: 'refresh.reused',
+      ...about(ctx, client, family),
+      reason: 'refresh_reused',
+      detail: { authorization: family.authorizationId, generation, present: family.generation },
+    }),
     audit.write({
       event: 'grant.revoked',
       ...about(ctx, client, family),
@@ -151,6 +137,7 @@ const descriptions: Record<string, string> = {
   client_mismatch: 'the refresh token was not issued to this client',
   refresh_expired: 'the refresh token has reached the end of its longest life',
   refresh_idle: 'the refresh token was not used for too long',
+  scope_removed: 'nothing is left of what this was allowed for',
 }
 
 const rejected = async (

@@ -34,7 +34,7 @@ type Needs = Pick<Services, 'issuer' | 'keys' | 'now' | 'resources' | 'store'>
  * Issues the tokens of an authorization for a person.
  *
  * @param standing the authorization, which must stand
- * @param narrowed scope and resources where the request asks for less than was allowed
+ * @param narrowed what was allowed, or the part of it that the request asks for
  */
 export const issueTokens = async (
   services: Needs,
@@ -48,10 +48,10 @@ export const issueTokens = async (
     client: Client
     standing: Standing & { sub: string }
     nonce?: string | null
-    narrowed?: { scope: readonly string[]; resources: readonly string[] }
+    narrowed: { scope: readonly string[]; resources: readonly string[] }
   },
 ): Promise<Issued> => {
-  const { scope, resources } = narrowed ?? grantedBy(standing)
+  const { scope, resources } = narrowed
   const signedIn = { authTime: standing.authTime, amr: readAmr(standing.amr), acr: standing.acr }
   const { token, expiresIn, writes } = await issueAccessToken(services, settings, {
     authorizationId: standing.authorizationId,

@@ -75,7 +75,7 @@ export const makeTokenReader = ({ issuer, keys, store, now, clients, resources }
   return async token => {
     const claims = verify(token) ?? (await readOpaqueToken(store, token))
     if (!claims || claims['iss'] !== issuer) return undefined
-    const { exp, jti, client_id: clientId, scope, aud } = claims
+    const { exp, iat, jti, client_id: clientId, scope, aud } = claims
     if (
       typeof exp !== 'number' ||
       typeof jti !== 'string' ||
@@ -86,6 +86,8 @@ export const makeTokenReader = ({ issuer, keys, store, now, clients, resources }
     if (exp <= seconds(now())) return undefined
     const client = await clients.find(clientId)
     if (!client || client.disabledAt !== null) return undefined
+    // Of a former client of the same id.
+    if (typeof iat !== 'number' || iat < client.createdAt) return undefined
     const authorizationId = jti.slice(0, jti.indexOf('.'))
     const ofClientAlone = authorizationId === '-'
     const standing = ofClientAlone ? undefined : await store.one(standingOf, { id: authorizationId, jti })
@@ -95,7 +97,7 @@ export const makeTokenReader = ({ issuer, keys, store, now, clients, resources }
         : !standing || standing.deniedJti !== null
     )
       return undefined
-    if (standing && fallenReason(standing, now()) !== undefined) return undefined
+    if (standing && fallenReason(standing, client, now()) !== undefined) return undefined
     return {
       claims,
       jti,

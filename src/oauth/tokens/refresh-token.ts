@@ -10,7 +10,10 @@ import { equalInConstantTime, secretPrefixes } from '../../store/secret.ts'
 import { seconds } from '../../store/single-use.ts'
 import { insertion, statement } from '../../store/statement.ts'
 import { isTextKey, newTextKey, randomText, textKeyLength } from '../../store/text-key.ts'
-import { type Standing, standingColumns } from '../grant/authorization.ts'
+import type { Client } from '../client/client.ts'
+import type { ResourceDirectory } from '../client/resource-server.ts'
+import { fallenReason, type Standing, standingColumns } from '../grant/authorization.ts'
+import { isKnownScope, mayHaveScope } from '../parameters/scope.ts'
 
 const prefix = secretPrefixes.refreshToken
 const generationDigits = 6
@@ -117,6 +120,32 @@ export const findRefreshFamily = async (
   const generation = Number.parseInt(digits, 36)
   if (!family || !equalInConstantTime(tokenOf(key, family, generation), token)) return undefined
   return { family, generation }
+}
+
+/** What is left of the scopes that were allowed: the client may have lost one, an API may be gone. */
+export const scopeLeft = (
+  family: Pick<RefreshFamily, 'scope'>,
+  client: Client,
+  resources: ResourceDirectory,
+): string[] =>
+  family.scope.split(' ').filter(scope => mayHaveScope(client, scope) && isKnownScope(scope, resources))
+
+/** Why nothing is given for this family any more, or undefined. */
+export const familyEndedReason = (
+  family: RefreshFamily,
+  client: Client,
+  settings: { refreshIdleTtl: number },
+  { resources, now }: { resources: ResourceDirectory; now: Date },
+): string | undefined => {
+  const fallen = fallenReason(family, client, now)
+  if (fallen !== undefined) return fallen
+  if (family.expiresAt <= seconds(now)) return 'refresh_expired'
+  if (family.rotatedAt + settings.refreshIdleTtl <= seconds(now)) return 'refresh_idle'
+  if (!client.grantTypes.has('refresh_token')) return 'grant_type_removed'
+  if (family.offline === 1 && !mayHaveScope(client, 'offline_access')) return 'offline_access_removed'
+  return family.scope !== '' && scopeLeft(family, client, resources).length === 0
+    ? 'scope_removed'
+    : undefined
 }
 
 /** Seconds after a use in which a public client's token gives the same successor again. */
