@@ -9,7 +9,8 @@ import { readNone, verifyNone } from './no-secret.ts'
 
 /** What a request presents by one method. */
 export type Presented = {
-  clientId: string /** Candidates: clients disagree on encoding. */
+  clientId: string
+  /** Candidates: clients disagree on encoding. */
   secrets: readonly string[]
 }
 
@@ -17,12 +18,12 @@ export type AuthMethod = {
   name: string
   /** What the request presents by this method, or undefined. */
   read: (ctx: Context, params: Params) => Presented | undefined
-  /** Whether it fits; a refusal says nothing of why. */
+  /** Why it does not fit, for the audit, or undefined. The client is not told. */
   verify: (
     client: Client,
     presented: Presented,
     services: Pick<Services, 'store' | 'now' | 'log' | 'issuer' | 'clientKeys'>,
-  ) => Promise<boolean>
+  ) => Promise<string | undefined>
 }
 
 /** In the order discovery lists them (contracts.md section 6). */

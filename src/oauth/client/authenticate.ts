@@ -26,6 +26,10 @@ const readTries = (ctx: Context, params: Params): Try[] =>
     return presented === undefined ? [] : [{ method, presented }]
   })
 
+/** Of several `Authorization` lines Node keeps the first: what stands before us may have looked at another. */
+const countHeader = (ctx: Context, name: string): number =>
+  ctx.req.rawHeaders.filter((text, index) => index % 2 === 0 && text.toLowerCase() === name).length
+
 /** Basic with an empty password: a public client that knows no other way (relying-parties.md section 2.6). */
 const asPublic = (one: Try): Try => {
   const none = authMethods.find(method => method.name === 'none')
@@ -44,6 +48,7 @@ const asPublic = (one: Try): Try => {
 export const authenticateClient = async (services: Needs, ctx: Context, params: Params): Promise<Client> => {
   const { clients, store, now, audit } = services
   const triedHeader = ctx.req.headers.authorization !== undefined
+  if (countHeader(ctx, 'authorization') > 1) throw invalidRequest('Authorization was sent more than once')
   const tries = readTries(ctx, params)
   if (tries.length > 1) throw invalidRequest('the client authenticates in more than one way')
   const [only] = tries
@@ -89,5 +94,5 @@ const failure = async (
   if (!client) return 'unknown_client'
   if (client.disabledAt !== null) return 'disabled'
   if (!isAllowedMethod(client, method.name)) return 'method_not_registered'
-  return (await method.verify(client, presented, services)) ? undefined : 'wrong_credentials'
+  return method.verify(client, presented, services)
 }

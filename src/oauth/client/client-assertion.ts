@@ -56,23 +56,23 @@ const subjectOf = (assertion: string): string => {
   }
 }
 
-/** Whether an assertion is the client's own, fresh, meant for us, and was not used before. */
+/** Why an assertion is not the client's own, fresh, meant for us and never used before, or undefined. */
 export const verifyAssertion = async (
   client: Client,
   { secrets }: Presented,
   services: Pick<Services, 'store' | 'now' | 'issuer' | 'clientKeys'>,
-): Promise<boolean> => {
+): Promise<string | undefined> => {
   const [assertion] = secrets
-  if (assertion === undefined) return false
+  if (assertion === undefined) return 'wrong_credentials'
   const claims = await verifiedClaims(client, assertion, services)
-  if (!claims || !isFitting(client, claims, services)) return false
+  if (!claims || !isFitting(client, claims, services)) return 'wrong_credentials'
   try {
     await services.store.commit([
       useAssertion(client.id, claims.jti ?? '', Math.ceil(claims.exp ?? 0) + tolerance),
     ])
-    return true
+    return undefined
   } catch (error) {
-    if (error instanceof GuardFailed) return false
+    if (error instanceof GuardFailed) return 'replay'
     throw error
   }
 }

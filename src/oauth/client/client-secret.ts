@@ -46,17 +46,17 @@ export const verifySecret = async (
   client: Client,
   { secrets }: Presented,
   { store, now, log }: Pick<Services, 'store' | 'now' | 'log'>,
-): Promise<boolean> => {
+): Promise<string | undefined> => {
   const hashes = secrets.filter(secret => secret.length <= longestSecret).map(hashSecret)
   const live = client.secrets.filter(one => one.expiresAt === null || one.expiresAt > seconds(now()))
   const matching = live.filter(one => hashes.some(hash => equalInConstantTime(hash, one.hash)))
   const [used] = matching
-  if (!used) return false
+  if (!used) return 'wrong_credentials'
   const marks = markSecretUsed(used, now())
   if (marks.length > 0) {
     used.lastUsedAt = seconds(now())
     // Beside the request: when a secret was last used is worth no failed request.
     store.commit(marks).catch(cause => log.warn('client_secret.mark_failed', { client_id: client.id, cause }))
   }
-  return true
+  return undefined
 }

@@ -16,4 +16,5 @@ export const readNone = (ctx: Context, params: Params): Presented | undefined =>
   return clientId === undefined ? undefined : { clientId, secrets: [] }
 }
 
-export const verifyNone = async (client: Client): Promise<boolean> => client.isPublic
+export const verifyNone = async (client: Client): Promise<string | undefined> =>
+  client.isPublic ? undefined : 'wrong_credentials'
