@@ -46,15 +46,17 @@ const flattenFile = (value: unknown, path: string): [string, unknown][] =>
       )
     : [[path, value]]
 
+/** What is wrong and where; the lines below it quote the file, in which there may be a secret. */
+const whereInYaml = (cause: unknown): string =>
+  (cause instanceof Error ? cause.message : String(cause)).split('\n', 1)[0]?.replace(/:$/, '') ?? ''
+
 const fromFile = (path: string): Map<string, unknown> => {
   let document: unknown
   try {
     document = parseYaml(readFileOrFail(path, 'LINTEL_CONFIG'))
   } catch (cause) {
     if (cause instanceof ConfigError) throw cause
-    throw new ConfigError(`${path}: not valid YAML: ${cause instanceof Error ? cause.message : cause}`, {
-      cause,
-    })
+    throw new ConfigError(`${path}: not valid YAML: ${whereInYaml(cause)}`, { cause })
   }
   if (document === null) return new Map()
   if (!isRecord(document)) throw new ConfigError(`${path}: must hold settings such as "issuer: https://…"`)
