@@ -2,7 +2,7 @@
 import type { Route } from '../http/route.ts'
 import { presentBrowser } from '../identity/browser.ts'
 import { findSession, isAlive } from '../identity/session.ts'
-import { findUserById } from '../identity/user.ts'
+import { findUserById, hasAdministrator } from '../identity/user.ts'
 import type { Services } from '../services.ts'
 
 type Needs = Pick<Services, 'issuer' | 'store' | 'now' | 'page' | 'cookies'>
@@ -26,6 +26,7 @@ export const homeRoute = (services: Needs, links: { account?: string; admin?: st
           discovery: `${services.issuer}/.well-known/openid-configuration`,
           account: links.account,
           admin: user?.role === 'admin' ? links.admin : undefined,
+          setUp: user === undefined && !(await hasAdministrator(services.store)),
         },
       })
     },
