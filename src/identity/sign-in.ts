@@ -136,6 +136,7 @@ export const openSignIn = async (
   if (!browser || signIn.browserId !== browser.id)
     throw new Refusal('other_browser', 'this sign-in was not started in this browser', 400, {
       reason: 'foreign_browser',
+      ...appOf(signIn.reason),
     })
   if (signIn.expiresAt <= seconds(now))
     throw new Refusal('expired', 'the sign-in was left for more than 30 minutes', 400, appOf(signIn.reason))
