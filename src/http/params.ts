@@ -60,7 +60,9 @@ export class Params {
   /** @throws Refusal `invalid_request` naming what was sent twice */
   refuseRepeated(): void {
     const [name] = this.repeated()
-    if (name !== undefined)
-      throw new Refusal('invalid_request', `${name.slice(0, 50)} was sent more than once`)
+    if (name === undefined) return
+    // A description has few characters (RFC 6749 section 4.1.2.1), and is no place for what a stranger wrote.
+    const shown = /^[\w.-]{1,50}$/.test(name) ? name : 'a parameter'
+    throw new Refusal('invalid_request', `${shown} was sent more than once`)
   }
 }

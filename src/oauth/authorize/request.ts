@@ -64,7 +64,7 @@ const parseHint = (services: Pick<Services, 'issuer' | 'keys'>, params: Params):
   if (text === undefined) return {}
   const hint = readIdTokenHint(services, text)
   if (hint) return { hintedSub: hint.sub }
-  return params.get('prompt') === 'none' ? { hintedSub: '' } : {}
+  return parsePrompt(params).prompt.includes('none') ? { hintedSub: '' } : {}
 }
 
 /**

@@ -25,7 +25,9 @@ const formDecode = (text: string): string | undefined => {
 export const readBasic = (ctx: Context): Presented | undefined => {
   const header = ctx.req.headers.authorization
   if (header === undefined || !/^basic /i.test(header)) return undefined
-  const text = Buffer.from(header.slice(6).trim(), 'base64').toString('utf8')
+  // Node would decode up to the padding and leave out what comes behind it.
+  const [, base64 = ''] = /^basic +([A-Za-z0-9+/_-]+={0,2}) *$/i.exec(header) ?? []
+  const text = Buffer.from(base64, 'base64').toString('utf8')
   const colon = text.indexOf(':')
   if (colon < 0) return { clientId: '', secrets: [] }
   const rawId = text.slice(0, colon)
