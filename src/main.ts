@@ -152,8 +152,12 @@ export type Running = {
   address: string
   /** Reads the TLS certificate again; keeps the old one when the new one is bad. */
   reload: () => void
-  /** Stops: not ready, then no new connections, then what is in flight ends, then the database closes. */
-  stop: () => Promise<void>
+  /**
+   * Stops: not ready, then no new connections, then what is in flight ends, then the database closes.
+   *
+   * @param times instead of the configured ones: after a crash there is less time
+   */
+  stop: (times?: Config['shutdown']) => Promise<void>
 }
 
 /** Starts a server. It answers when this resolves. */
@@ -180,10 +184,10 @@ export const start = async (config: Config, overrides: Overrides = {}): Promise<
     services,
     address: addressText(server),
     reload: () => reloadTls(server, config, services),
-    stop: async () => {
+    stop: async ({ drainDelay, timeout } = config.shutdown) => {
       readiness.draining = true
-      await wait(config.shutdown.drainDelay * 1000)
-      await closeServer(server, config.shutdown.timeout * 1000)
+      await wait(drainDelay * 1000)
+      await closeServer(server, timeout * 1000)
       await stopJobs()
       await opened.close()
       services.log.info('server.stopped')

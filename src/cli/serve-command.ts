@@ -72,7 +72,10 @@ const watchProcess = (terminal: Terminal): Life => {
     life.running.services.log.flush()
     if (stopping) process.exit(1)
     stopping = true
-    void Promise.race([life.running.stop(), wait(crashDrain * 1000)]).finally(() => process.exit(1))
+    void Promise.race([
+      life.running.stop({ drainDelay: 0, timeout: crashDrain }),
+      wait(crashDrain * 1000),
+    ]).finally(() => process.exit(1))
   }
   process.on('SIGTERM', () => onSignal('SIGTERM'))
   process.on('SIGINT', () => onSignal('SIGINT'))
