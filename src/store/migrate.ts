@@ -34,9 +34,17 @@ const lockPatience = 120_000
 /** Any number that nobody else is likely to lock. */
 const advisoryLock = 7_236_548
 
+/** Errors are thrown as well; standard output is for log lines. */
+const silent = {
+  warn: () => undefined,
+  error: () => undefined,
+  debug: () => undefined,
+  deprecate: () => undefined,
+}
+
 const connect = (url: DatabaseUrl): Knex => {
   if (url.kind === 'postgres')
-    return knexFactory({ client: 'pg', connection: url.url, pool: { min: 0, max: 1 } })
+    return knexFactory({ client: 'pg', connection: url.url, pool: { min: 0, max: 1 }, log: silent })
   // Opened once by us first: it makes the directory and the WAL, with errors that say which file.
   openSqliteHandle(url.path).close()
   return knexFactory({
@@ -44,6 +52,7 @@ const connect = (url: DatabaseUrl): Knex => {
     useNullAsDefault: true,
     connection: { filename: url.path },
     pool: { min: 1, max: 1 },
+    log: silent,
   })
 }
 
