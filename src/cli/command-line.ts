@@ -24,14 +24,14 @@ export const runCommandLine = async (words: readonly string[], terminal: Termina
     })
     .addHelpText('after', '\n"lintel COMMAND --help" tells more of each. Reference: docs/cli.md')
   // `help user` names it in the second place.
-  const named = words.filter(word => !word.startsWith('-')).slice(0, 2)
+  const named = isVersionFlag(words) ? ['version'] : words.filter(word => !word.startsWith('-')).slice(0, 2)
   for (const { name, about, load } of commands) {
     const command = program.command(name).summary(about).description(about)
     if (named.includes(name)) (await load())(command, terminal)
   }
   offerJson(program)
   try {
-    await program.parseAsync(words, { from: 'user' })
+    await program.parseAsync(isVersionFlag(words) ? ['version'] : [...words], { from: 'user' })
     return 0
   } catch (thrown) {
     if (thrown instanceof CommanderError && helpCodes.includes(thrown.code))
@@ -41,6 +41,9 @@ export const runCommandLine = async (words: readonly string[], terminal: Termina
     return failure.exitCode
   }
 }
+
+/** What people try first. */
+const isVersionFlag = (words: readonly string[]): boolean => words[0] === '--version' || words[0] === '-V'
 
 /** `--json` stands at the end as well as in front. */
 const offerJson = (command: Command): void => {

@@ -30,7 +30,9 @@ const terminal: Terminal = {
   askHidden: process.stdin.isTTY ? askHidden : undefined,
 }
 
-// `lintel user list | head` closes the pipe early, which is no failure of ours.
-process.stdout.on('error', () => process.exit(0))
+// `lintel user list | head` closes the pipe early, which is no failure of ours; and no reason for a server to end.
+process.stdout.on('error', () => {
+  if (words[0] !== 'serve') process.exit(0)
+})
 
 process.exit(await runCommandLine(words, terminal))

@@ -9,6 +9,9 @@ import { failureOf, tell } from './failure.ts'
 import { addSettingFlags, environmentWith } from './setting-flags.ts'
 import type { Terminal } from './terminal.ts'
 
+/** Ctrl-C reaches the server twice where npm stands between: from the terminal and from npm. Milliseconds. */
+const sameSignal = 100
+
 /** After a crash, what is in flight has so long to finish (REL-04); seconds. */
 const crashDrain = 5
 
@@ -54,10 +57,13 @@ const watchProcess = (terminal: Terminal): Life => {
     }),
   }
   let stopping = false
+  let signalledAt = 0
 
   const onSignal = (signal: 'SIGTERM' | 'SIGINT'): void => {
+    if (stopping && performance.now() - signalledAt < sameSignal) return
     if (stopping) process.exit(signal === 'SIGINT' ? 130 : 143)
     stopping = true
+    signalledAt = performance.now()
     // Nothing is half done before it listens: commits and migrations are all or nothing.
     if (!life.running) process.exit(0)
     life.running.stop().then(end, onCrash)

@@ -26,9 +26,13 @@ const camelCase = (name: string): string =>
 /** Adds the flags; most commands take them without showing them all in their help. */
 export const addSettingFlags = (command: Command, { shown }: { shown: boolean }): Command => {
   for (const { name, about, form } of flags) {
-    const option = new Option(`--${name} <value>`, `${about} (${form})`).helpGroup('Settings:')
+    const option = new Option(
+      `--${name} <${name.endsWith('-file') || name === 'config' ? 'file' : 'value'}>`,
+      `${about} (${form})`,
+    ).helpGroup('Settings:')
     command.addOption(shown || name === 'config' ? option : option.hideHelp())
   }
+  if (!shown) command.addHelpText('after', '\nEvery setting is a flag as well: see "lintel serve --help".')
   return command
 }
 
