@@ -105,6 +105,11 @@ export const storePassword = (userId: string, hash: string, now: Date): Write =>
 
 /** Administrators need more (security-defaults.md, Passwords). */
 const adminMinLength = 15
+
+/** The shortest password that somebody may have. */
+export const minLengthFor = (admin: boolean, minLength: number): number =>
+  admin ? Math.max(adminMinLength, minLength) : minLength
+
 const mostCharacters = 256
 const mostBytes = 1024
 
