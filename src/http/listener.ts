@@ -1,12 +1,32 @@
 /** Listening at an address or a socket file, and stopping without cutting anybody off. */
 import { chmodSync, rmSync } from 'node:fs'
 import type http from 'node:http'
-import type { AddressInfo } from 'node:net'
+import type { AddressInfo, Socket } from 'node:net'
 import type { ListenAddress } from '../config.ts'
+
+/**
+ * The connections of a server on which nothing has been asked yet. Browsers open some ahead, and Node, which knows
+ * idle ones only after their first request, would wait for them until the time to stop is up.
+ */
+const unasked = new WeakMap<http.Server, Set<Socket>>()
+
+/** How long a request that has begun to arrive may still take to arrive, when the server stops. */
+const arrivalGrace = 1000
+
+const watchConnections = (server: http.Server): void => {
+  const sockets = new Set<Socket>()
+  unasked.set(server, sockets)
+  server.on('setSecureContext' in server ? 'secureConnection' : 'connection', (socket: Socket) => {
+    sockets.add(socket)
+    socket.once('close', () => sockets.delete(socket))
+  })
+  server.on('request', ({ socket }) => sockets.delete(socket))
+}
 
 /** Starts to listen. */
 export const listen = (server: http.Server, where: ListenAddress): Promise<void> =>
   new Promise((resolve, reject) => {
+    watchConnections(server)
     server.once('error', reject)
     if ('port' in where) {
       server.listen(where.port, where.host, resolve)
@@ -33,10 +53,16 @@ export const addressText = (server: http.Server): string => {
 export const closeServer = async (server: http.Server, timeout: number): Promise<void> => {
   const closed = new Promise<void>(resolve => server.close(() => resolve()))
   server.closeIdleConnections()
+  const sockets = unasked.get(server) ?? new Set()
+  for (const socket of sockets) if (socket.bytesRead === 0) socket.destroy()
+  const leave = setTimeout(() => {
+    for (const socket of sockets) socket.destroy()
+  }, arrivalGrace)
   // A kept-alive connection becomes idle only when its last answer is out.
   const sweep = setInterval(() => server.closeIdleConnections(), 50)
   const cut = setTimeout(() => server.closeAllConnections(), timeout)
   await closed
   clearInterval(sweep)
+  clearTimeout(leave)
   clearTimeout(cut)
 }
