@@ -1,5 +1,9 @@
 /** URL → handler → discovery name. Everything that this server answers stands here. */
+import { accountRoute } from './account/account-page.ts'
 import { homeRoute } from './account/home-page.ts'
+import { ownAppsRoute } from './account/own-apps-page.ts'
+import { changePasswordRoute, ownPasswordRoute } from './account/own-password-page.ts'
+import { ownSessionsRoute } from './account/own-sessions-page.ts'
 import { setUpRoute } from './admin/set-up-page.ts'
 import type { Config } from './config.ts'
 import type { Assets } from './http/assets.ts'
@@ -41,7 +45,12 @@ export const makeRoutes = (
     signInRoute(services, sessions, basePath),
     accountChooserRoute(services, basePath),
     setUpRoute(services, { sessions, minLength: passwords.minLength }, basePath),
-    homeRoute(services, {}),
+    homeRoute(services, { account: `${basePath}/account` }),
+    accountRoute(services, basePath),
+    ownSessionsRoute(services, basePath),
+    ownAppsRoute(services, basePath),
+    ownPasswordRoute(services, { sessions, minLength: passwords.minLength }, basePath),
+    changePasswordRoute(basePath),
     assetsRoute(assets),
     ...healthRoutes(services, readiness),
   ]

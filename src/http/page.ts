@@ -4,6 +4,7 @@ import { Eta } from 'eta'
 import type Koa from 'koa'
 import type { Assets } from './assets.ts'
 import { type Catalogues, direction, pickLocale, translator } from './locale.ts'
+import { timeWords } from './time-words.ts'
 
 /** Who the person is signing in for. A logo is an address of ours, never the app's own. */
 export type Asker = {
@@ -107,6 +108,58 @@ export type HomeView = {
   }
 }
 
+/** A page of somebody's account. `now` is what "3 hours ago" counts from. */
+type AccountRoom = {
+  user: Person
+  now: number /** What has just been done, by its name in the catalogue. */
+  done?: string | undefined
+}
+
+export type AccountView = AccountRoom & {
+  user: { email?: string | undefined; emailVerified: boolean }
+  signedInAt: number
+  sessions: number
+  apps: number
+  passwordChangedAt?: number | undefined
+}
+
+export type OwnSessionsView = Form &
+  AccountRoom & {
+    sessions: {
+      id: string
+      browser?: string | undefined
+      system?: string | undefined
+      kind: 'computer' | 'phone'
+      ip?: string | undefined
+      createdAt: number
+      seenAt: number
+      /** Names. */
+      apps: string[]
+      isThis: boolean
+    }[]
+  }
+
+export type OwnAppsView = Form &
+  AccountRoom & {
+    apps: (Asker & {
+      id: string
+      isFirstParty: boolean
+      scopes: { name: string; title: string }[]
+      since: number
+      /** How many sessions it is used in now. */
+      sessions: number
+    })[]
+  }
+
+export type OwnPasswordView = Form & {
+  user: Person
+  minLength: number
+  error?: 'invalid_credentials' | 'too_many_attempts' | undefined
+  /** Seconds. */
+  retryAfter?: number | undefined
+  errors: FieldError<'current_password' | 'new_password'>[]
+}
+
 /** Every page and what it is given. The file of a page is `views/<name>.eta`. */
 export type Views = {
   'sign-in': SignInView
@@ -118,6 +171,10 @@ export type Views = {
   error: ErrorView
   'form-post': FormPostView
   home: HomeView
+  account: AccountView
+  'own-sessions': OwnSessionsView
+  'own-apps': OwnAppsView
+  'own-password': OwnPasswordView
 }
 
 export type ViewName = keyof Views
@@ -154,8 +211,12 @@ export function makeRender({ viewsDir, catalogues, assets, basePath }: Options):
 
   function helpersIn(locale: string) {
     const t = translator(catalogues, locale)
+    const words = timeWords(locale)
     return {
       t,
+      /** A moment as an element: `<%~ it.ago(session.seenAt, it.now) %>`. */
+      ago: (at: number, now: number) =>
+        `<time datetime="${new Date(at * 1000).toISOString()}" title="${escapeHtml(words.exact(at))}">${escapeHtml(words.ago(at, now) ?? t('page.just_now'))}</time>`,
       /** A sentence in which the values stand out: `<%~ it.strong('consent.asks', { client }) %>`. */
       strong: (key: string, values: Record<string, string | number>) =>
         escapeHtml(t(key)).replace(/\{(\w+)\}/g, (placeholder, name: string) =>

@@ -23,6 +23,10 @@ const asker = {
   tosUri: 'https://notes.example/terms',
 }
 
+const now = 1_760_000_000
+const longName = 'Bartholomäus-Maximilian.von-und-zu-Hohenlohe-Langenburg.the-third@subsidiary.example.com'
+const device = { browser: 'Firefox', system: 'Linux', kind: 'computer' as const }
+
 /** Every page as people may meet it. */
 const samples: { [Name in ViewName]: [title: string, data: Views[Name]][] } = {
   'sign-in': [
@@ -170,6 +174,145 @@ const samples: { [Name in ViewName]: [title: string, data: Views[Name]][] } = {
       },
     ],
   ],
+  account: [
+    [
+      'with everything',
+      {
+        user: { username: 'alice', name: 'Alice Example', email: 'alice@example.com', emailVerified: true },
+        now,
+        done: 'password',
+        signedInAt: now - 30,
+        sessions: 3,
+        apps: 1,
+        passwordChangedAt: now - 86_400 * 100,
+      },
+    ],
+    [
+      'with little',
+      {
+        user: { username: longName, emailVerified: false },
+        now,
+        done: '__proto__',
+        signedInAt: now,
+        sessions: 1,
+        apps: 0,
+      },
+    ],
+  ],
+  'own-sessions': [
+    [
+      'this one alone',
+      {
+        ...form,
+        user: { username: 'alice' },
+        now,
+        sessions: [
+          { id: 's1', ...device, ip: '127.0.0.1', createdAt: now, seenAt: now, apps: [], isThis: true },
+        ],
+      },
+    ],
+    [
+      'many',
+      {
+        ...form,
+        user: { username: longName },
+        now,
+        done: 'one',
+        sessions: [
+          {
+            id: 's1',
+            ...device,
+            ip: '2001:db8:1234:5678:9abc:def0:1234:5678',
+            createdAt: now - 7200,
+            seenAt: now - 20,
+            apps: ['Field Notes', 'Atlas', longName],
+            isThis: true,
+          },
+          {
+            id: 's2',
+            browser: 'Safari',
+            system: 'iPhone',
+            kind: 'phone',
+            ip: '192.0.2.7',
+            createdAt: now - 86_400 * 2,
+            seenAt: now - 600,
+            apps: ['Atlas'],
+            isThis: false,
+          },
+          { id: 's3', kind: 'computer', createdAt: now - 60, seenAt: now - 60, apps: [], isThis: false },
+          {
+            id: 's4',
+            browser: 'curl',
+            kind: 'computer',
+            ip: '192.0.2.7',
+            createdAt: now - 4000,
+            seenAt: now - 3500,
+            apps: [],
+            isThis: false,
+          },
+        ],
+      },
+    ],
+  ],
+  'own-apps': [
+    ['none', { ...form, user: { username: 'alice' }, now, apps: [] }],
+    [
+      'of every kind',
+      {
+        ...form,
+        user: { username: 'alice' },
+        now,
+        done: 'one',
+        apps: [
+          {
+            ...asker,
+            id: 'c1',
+            isFirstParty: false,
+            scopes: [
+              { name: 'profile', title: 'profile' },
+              { name: 'email', title: 'email' },
+              { name: 'notes:write', title: 'Notes: notes:write' },
+              { name: 'offline_access', title: 'offline_access' },
+            ],
+            since: now - 86_400 * 40,
+            sessions: 2,
+          },
+          { name: 'Wiki', id: 'c2', isFirstParty: true, scopes: [], since: now - 60, sessions: 1 },
+          { name: longName, id: 'c3', isFirstParty: false, scopes: [], since: now - 3600, sessions: 0 },
+        ],
+      },
+    ],
+  ],
+  'own-password': [
+    ['plain', { ...form, user: { username: 'alice' }, minLength: 8, errors: [] }],
+    [
+      'wrong',
+      { ...form, user: { username: 'alice' }, minLength: 8, error: 'invalid_credentials', errors: [] },
+    ],
+    [
+      'throttled',
+      {
+        ...form,
+        user: { username: 'alice' },
+        minLength: 8,
+        error: 'too_many_attempts',
+        retryAfter: 900,
+        errors: [],
+      },
+    ],
+    [
+      'refused',
+      {
+        ...form,
+        user: { username: 'root' },
+        minLength: 15,
+        errors: [
+          { field: 'current_password', reason: 'required' },
+          { field: 'new_password', reason: 'too_short_admin' },
+        ],
+      },
+    ],
+  ],
 }
 
 const render = makeRender(options)
@@ -261,6 +404,22 @@ describe('hooks that scripts rely on (contracts, section 5)', () => {
     expect(html).toContain('<a href="#email">')
   })
 
+  it('the password page has both fields, and says why it refused', () => {
+    const html = sample('own-password', 'wrong')
+    expect(html).toMatch(/name="current_password"[^>]*autocomplete="current-password"/s)
+    expect(html).toMatch(/name="new_password"[^>]*autocomplete="new-password"/s)
+    expect(html).toContain('data-error="invalid_credentials"')
+    expect(sample('own-password', 'throttled')).toContain('data-error="too_many_attempts"')
+    expect(sample('own-password', 'refused')).toContain('Use at least 15 characters.')
+  })
+
+  it('sessions and apps can be taken back, each by its button', () => {
+    const sessions = sample('own-sessions', 'many').match(/<button[^>]*name="revoke"[^>]*>/g) ?? []
+    expect(sessions.map(button => /value="([^"]*)"/.exec(button)?.[1])).toEqual(['s1', 's2', 's3', 's4'])
+    const apps = sample('own-apps', 'of every kind').match(/<button[^>]*name="revoke"[^>]*>/g) ?? []
+    expect(apps.map(button => /value="([^"]*)"/.exec(button)?.[1])).toEqual(['c1', 'c2', 'c3'])
+  })
+
   it('error names the error and the request', () => {
     const html = sample('error', 'known')
     expect(html).toContain('data-error="invalid_client"')
@@ -317,6 +476,43 @@ describe('names that are not names (SEC-105)', () => {
       }),
       render('form-post', 'en', { action: '/', fields: [[name, name]], appName: name, nonce: 'n' }),
       render('home', 'en', { issuer: name, user: { username: name }, links: { discovery: '/' } }),
+      render('account', 'en', {
+        user: { username: name, name, email: name, emailVerified: false },
+        now,
+        done: name,
+        signedInAt: now,
+        sessions: 1,
+        apps: 1,
+      }),
+      render('own-sessions', 'en', {
+        ...form,
+        user: { username: name },
+        now,
+        sessions: [
+          { id: name, ...device, ip: name, createdAt: now, seenAt: now, apps: [name], isThis: true },
+        ],
+      }),
+      render('own-apps', 'en', {
+        ...form,
+        user: { username: name },
+        now,
+        apps: [
+          {
+            id: name,
+            name,
+            isFirstParty: false,
+            scopes: [{ name, title: name }],
+            since: now,
+            sessions: 1,
+          },
+        ],
+      }),
+      render('own-password', 'en', {
+        ...form,
+        user: { username: name },
+        minLength: 8,
+        errors: [{ field: 'new_password', reason: name }],
+      }),
     ]
     for (const html of pages) {
       expect(asText(html)).toContain(name)
@@ -399,7 +595,7 @@ async function get(path: string, language = 'en'): Promise<Response> {
   })
 }
 
-const empty = new Set(['meta', 'link', 'input', 'img', 'path', 'circle', 'br', '!doctype'])
+const empty = new Set(['meta', 'link', 'input', 'img', 'path', 'circle', 'rect', 'br', '!doctype'])
 
 /** Elements that are left open, or closed in the wrong order. */
 function unclosed(html: string): string[] {

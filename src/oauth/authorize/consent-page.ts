@@ -27,7 +27,7 @@ const destination = (redirectUri: string): { redirectHost: string; isLocal: bool
 }
 
 /** The scopes as the page shows them; API scopes stand under the name of their API. */
-const shownScopes = (
+export const shownScopes = (
   scope: readonly string[],
   consented: ReadonlySet<string>,
   resources: ResourceDirectory,
