@@ -20,6 +20,8 @@ const args = [
   '--disable-background-networking',
   '--disable-component-update',
   '--disable-sync',
+  // Phones have none that take room.
+  '--hide-scrollbars',
   '--remote-debugging-port=0',
 ]
 
