@@ -3,8 +3,9 @@ import type { Context } from 'koa'
 import { redirect } from '../http/redirect.ts'
 import type { Route } from '../http/route.ts'
 import type { Services } from '../services.ts'
+import { GuardFailed } from '../store/commit.ts'
 import { formTokenFor, presentBrowser, readOwnForm, turnBrowser } from './browser.ts'
-import { isAlive, sessionsOfBrowser } from './session.ts'
+import { cookieLife, isAlive, sessionsOfBrowser } from './session.ts'
 import { completeSignIn, openSignIn, reopenSignIn } from './sign-in.ts'
 
 type Needs = Pick<Services, 'store' | 'cookies' | 'now' | 'audit' | 'page' | 'issuer'>
@@ -43,15 +44,22 @@ export const accountChooserRoute = (services: Needs, basePath: string): Route =>
         const { form, browser } = await readOwnForm(services, ctx)
         const signIn = await openSignIn(store, idIn(ctx), browser, now())
         const account = form.get('account')
-        const chosen = (await aliveAt(browser.id)).find(session => session.id === account)
+        const accounts = await aliveAt(browser.id)
+        const chosen = accounts.find(session => session.id === account)
         if (!chosen) {
           // Its page would go on at once with whoever has signed in by it already.
           await store.commit([reopenSignIn(signIn.id)])
           return redirect(ctx, `${basePath}/sign-in/${signIn.id}`)
         }
         const turned = turnBrowser(browser, chosen.id)
-        await store.commit([turned.write, completeSignIn(signIn.id, chosen.id, false)])
-        cookies.set(ctx, turned.cookie)
+        try {
+          await store.commit([turned.write, completeSignIn(signIn.id, chosen.id, false)])
+        } catch (error) {
+          // The same form was sent twice at once: the other one has chosen, and its answer sets the cookie.
+          if (error instanceof GuardFailed) return redirect(ctx, signIn.reason.returnTo)
+          throw error
+        }
+        cookies.set(ctx, turned.cookie, cookieLife(accounts, now()))
         redirect(ctx, signIn.reason.returnTo)
       },
     },

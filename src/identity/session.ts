@@ -84,6 +84,20 @@ export const isAlive = (session: SessionLife, now: Date): boolean =>
   session.expiresAt > seconds(now) &&
   session.seenAt + session.idleTtl > seconds(now)
 
+/** Whether the person asked to stay signed in: such a session ends by age, never by idleness. */
+const isRemembered = ({ idleTtl, expiresAt, authTime }: Session): boolean => idleTtl >= expiresAt - authTime
+
+/**
+ * Seconds that a browser's cookie outlives its window: until the last session ends whose person asked to stay signed
+ * in. Undefined where nobody did.
+ */
+export const cookieLife = (sessions: readonly Session[], now: Date): number | undefined => {
+  const remembered = sessions.filter(session => isAlive(session, now) && isRemembered(session))
+  return remembered.length === 0
+    ? undefined
+    : Math.max(...remembered.map(session => session.expiresAt)) - seconds(now)
+}
+
 export const findSession = async (store: Store, id: string): Promise<Session | undefined> => {
   const row = await store.one(byId, { id })
   return row && fromRow(row)
@@ -181,27 +195,43 @@ export const newSession = (
   }
 }
 
-const renewing = statement<{ id: string; now: number; amr: string; acr: string; expires: number }>(
-  'session.renew',
-  (knex, { id, now, amr, acr, expires }) =>
-    knex('session')
-      .where({ id })
-      .whereNull('ended_at')
-      .update({ auth_time: now, seen_at: now, amr, acr, expires_at: expires }),
+const renewing = statement<{
+  id: string
+  now: number
+  amr: string
+  acr: string
+  idle_ttl: number
+  expires: number
+}>('session.renew', (knex, { id, now, amr, acr, idle_ttl, expires }) =>
+  knex('session')
+    .where({ id })
+    .whereNull('ended_at')
+    .update({ auth_time: now, seen_at: now, amr, acr, idle_ttl, expires_at: expires }),
 )
 const touching = statement<{ id: string; now: number }>('session.touch', (knex, { id, now }) =>
   knex('session').where({ id }).whereNull('ended_at').andWhere('seen_at', '<', now).update({ seen_at: now }),
 )
 
-/** The same person has signed in again: a new `auth_time`, the same id. */
-export const renewSession = (session: Session, { amr, acr }: Authenticated, now: Date, ttl: number): Write =>
-  write(renewing, {
+/**
+ * The same person has signed in again: a new `auth_time`, the same id. Who asked to stay signed in before stays so:
+ * an app that wants to see the password once more takes nothing of that back.
+ */
+export const renewSession = (
+  session: Session,
+  { amr, acr }: Authenticated,
+  { now, idleTtl, ttl }: { now: Date; idleTtl: number; ttl: number },
+): Write => {
+  const stays = isRemembered(session)
+  const expires = seconds(now) + ttl
+  return write(renewing, {
     id: session.id,
     now: seconds(now),
     amr: JSON.stringify(amr),
     acr,
-    expires: seconds(now) + ttl,
+    idle_ttl: stays ? Math.max(session.idleTtl, idleTtl) : idleTtl,
+    expires: stays ? Math.max(session.expiresAt, expires) : expires,
   })
+}
 
 /** Activity, written at most once a minute. */
 export const touchSession = (session: { id: string; seenAt: number }, now: Date): Write[] =>

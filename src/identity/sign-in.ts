@@ -8,7 +8,14 @@ import { seconds } from '../store/single-use.ts'
 import { insertion, statement } from '../store/statement.ts'
 import { newTextKey } from '../store/text-key.ts'
 import { type Browser, turnBrowser } from './browser.ts'
-import { type Authenticated, isAlive, newSession, renewSession, sessionsOfBrowser } from './session.ts'
+import {
+  type Authenticated,
+  cookieLife,
+  isAlive,
+  newSession,
+  renewSession,
+  sessionsOfBrowser,
+} from './session.ts'
 
 /** What sign-in is told; it knows nothing else of who sent the browser. */
 export type SignInReason = {
@@ -157,18 +164,19 @@ export const signInWrites = async (
 ): Promise<{ sessionId: string; cookie: string; maxAge?: number; writes: Write[] }> => {
   const remembered = remember && settings.rememberTtl > 0
   const ttl = remembered ? settings.rememberTtl : settings.ttl
-  const idleTtl = remembered ? settings.rememberTtl : settings.idleTtl
-  const known = (await sessionsOfBrowser(store, browser.id)).find(
-    session => session.userId === person.userId && isAlive(session, now()),
-  )
+  // Shorter than its life: one that cannot end by idleness is one whose person asked to stay signed in.
+  const idleTtl = remembered ? settings.rememberTtl : Math.min(settings.idleTtl, settings.ttl - 1)
+  const present = await sessionsOfBrowser(store, browser.id)
+  const known = present.find(session => session.userId === person.userId && isAlive(session, now()))
   const session = known
-    ? { id: known.id, write: renewSession(known, person, now(), ttl) }
+    ? { id: known.id, write: renewSession(known, person, { now: now(), idleTtl, ttl }) }
     : newSession(person, { browserId: browser.id, visit, now: now(), idleTtl, ttl })
   const turned = turnBrowser(browser, session.id)
+  const life = Math.max(cookieLife(present, now()) ?? 0, remembered ? settings.rememberTtl : 0)
   return {
     sessionId: session.id,
     cookie: turned.cookie,
-    ...(remembered ? { maxAge: settings.rememberTtl } : {}),
+    ...(life > 0 ? { maxAge: life } : {}),
     writes: [
       turned.write,
       session.write,
