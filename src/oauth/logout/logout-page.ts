@@ -13,13 +13,20 @@ import {
   presentedCookie,
   turnBrowser,
 } from '../../identity/browser.ts'
-import { endSessions, findSession, isAlive, type Session, sessionsOfBrowser } from '../../identity/session.ts'
+import {
+  cookieLife,
+  endSessions,
+  findSession,
+  isAlive,
+  type Session,
+  sessionsOfBrowser,
+} from '../../identity/session.ts'
 import type { Services } from '../../services.ts'
 import { GuardFailed } from '../../store/commit.ts'
 import { askerOf } from '../authorize/asker.ts'
 import { clientsOfSession } from '../grant/session-clients.ts'
 import type { IdTokenHint } from '../tokens/id-token.ts'
-import { type LogoutRequest, readLogoutRequest } from './logout-request.ts'
+import { type LogoutRequest, readLogoutRequest, requestFields } from './logout-request.ts'
 
 type Needs = Pick<
   Services,
@@ -55,11 +62,17 @@ export const logoutRoute = (services: Needs): Route => {
         ...(turned ? [turned.write] : []),
       ])
     } catch (error) {
+      if (!(error instanceof GuardFailed)) throw error
+      // Another sign-in or sign-out gave the browser a new secret meanwhile, and its answer sets the cookie; the
+      // session ends all the same.
+      if (turned && error.failed === turned.write) return end(ctx, session, undefined)
       // Somebody else ended it at the same moment: it has ended, which is what was asked for.
-      if (error instanceof GuardFailed) return
-      throw error
+      return
     }
-    if (turned) cookies.set(ctx, turned.cookie)
+    if (browser && turned) {
+      const others = (await aliveAt(browser)).filter(one => one.id !== session.id)
+      cookies.set(ctx, turned.cookie, cookieLife(others, now()))
+    }
     services.wakeOutbox()
   }
 
@@ -121,7 +134,9 @@ export const logoutRoute = (services: Needs): Route => {
   }
 
   const decide = async (ctx: Context, form: Params): Promise<void> => {
-    const browser = await checkOwnForm(services, ctx, form)
+    // A form that is only stale leads to its question again, with all that the app sent along.
+    const again = `${ctx.path}?${new URLSearchParams(requestFields(form))}`
+    const browser = await checkOwnForm(services, ctx, form, again)
     const request = await readLogoutRequest(services, form)
     const alive = await aliveAt(browser)
     const active = alive.find(session => session.id === browser.activeSessionId) ?? alive[0]

@@ -17,6 +17,13 @@ export type LogoutRequest = {
 
 const names = ['id_token_hint', 'client_id', 'post_logout_redirect_uri', 'state', 'ui_locales'] as const
 
+/** The parameters of a request as they came. */
+export const requestFields = (params: Params): [string, string][] =>
+  names.flatMap((name): [string, string][] => {
+    const value = params.get(name)
+    return value === undefined ? [] : [[name, value]]
+  })
+
 type Needs = Pick<Services, 'issuer' | 'keys' | 'clients' | 'store'>
 
 /** Reads the request. What cannot be used is ignored; the page then asks, and stays with us. */
@@ -29,17 +36,20 @@ export const readLogoutRequest = async (services: Needs, params: Params): Promis
   const hint = genuine && named !== undefined && named !== genuine.clientId ? undefined : genuine
   const badHint = hintText !== undefined && hint === undefined
   const clientId = named ?? hint?.clientId
-  const client = clientId === undefined ? undefined : await services.clients.find(clientId)
+  const client = clientId === undefined ? undefined : await findActive(services, clientId)
   return {
     hint,
     client,
     returnTo: badHint ? undefined : await returnAddress(services, params, client, clientId !== undefined),
     locale: params.get('ui_locales')?.slice(0, 200),
-    fields: names.flatMap((name): [string, string][] => {
-      const value = params.get(name)
-      return value === undefined ? [] : [[name, value]]
-    }),
+    fields: requestFields(params),
   }
+}
+
+/** A disabled client is nobody's way back: whoever switched it off does not want people sent there. */
+const findActive = async ({ clients }: Needs, id: string): Promise<Client | undefined> => {
+  const client = /^[\x20-\x7e]{1,500}$/.test(id) ? await clients.find(id) : undefined
+  return client?.disabledAt === null ? client : undefined
 }
 
 /** Without a client only a URI counts that exactly one client registered (contracts.md section 6). */
@@ -53,7 +63,10 @@ const returnAddress = async (
   if (uri === undefined || uri.length > 2000) return undefined
   if (clientWasNamed) {
     if (!client || !isRegisteredUri(uri, client.postLogoutRedirectUris, client.isNative)) return undefined
-  } else if ((await clientsWithPostLogoutUri(store, uri)).length !== 1) return undefined
+  } else {
+    const [only, another] = await clientsWithPostLogoutUri(store, uri)
+    if (only?.disabledAt !== null || another) return undefined
+  }
   const state = params.get('state')
   return state === undefined ? uri : `${uri}${uri.includes('?') ? '&' : '?'}${new URLSearchParams({ state })}`
 }
