@@ -1,8 +1,11 @@
 /** What people are called: kept as typed, compared normalised in JavaScript, so that both databases agree. */
 
-/** NFKC and case folded: two spellings of one name are one key. */
+/**
+ * NFKC and case folded: two spellings of one name are one key. A NUL, which PostgreSQL takes in no text, becomes a
+ * character that stands in no name.
+ */
 export const identifierKey = (text: string): string =>
-  text.trim().normalize('NFKC').toLowerCase().normalize('NFKC')
+  text.trim().normalize('NFKC').toLowerCase().normalize('NFKC').replaceAll('\0', '\uffff')
 
 /** Invisible, control and private characters, and every white space. */
 const unseen = /[\p{C}\p{Z}\p{Default_Ignorable_Code_Point}]/u

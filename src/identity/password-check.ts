@@ -59,9 +59,11 @@ const judge = async (
 ): Promise<CheckOutcome> => {
   const key = identifierKey(username.slice(0, 300))
   const candidate = await store.one(finding, { key, browser: browserId })
-  // Hashed, for people type passwords into the wrong field. A browser that the user signed in at before counts
-  // for itself, so that nobody locks a user out of their own device.
-  const account = hashSecret(key) + (candidate && Number(candidate.known) > 0 ? ` ${browserId}` : '')
+  // By the user where there is one, so that name and address share a count. Hashed, for people type passwords into
+  // the wrong field. A browser that the user signed in at before counts for itself, so that nobody locks a user out
+  // of their own device.
+  const account =
+    hashSecret(candidate?.id ?? key) + (candidate && Number(candidate.known) > 0 ? ` ${browserId}` : '')
   const address = throttleAddress(visit.ip)
   const ofAccount = await readCount(store, accountRule, account, now())
   const ofAddress = await Promise.all(addressRules.map(rule => readCount(store, rule, address, now())))
