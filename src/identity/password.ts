@@ -1,7 +1,7 @@
 /** Passwords: argon2id in a queue of its own that is bounded by time, so that sign-ins never starve tokens. */
 import { availableParallelism } from 'node:os'
 import argon2 from 'argon2'
-import { temporarilyUnavailable } from '../http/refusal.ts'
+import { type Refusal, temporarilyUnavailable } from '../http/refusal.ts'
 import { type Write, write } from '../store/commit.ts'
 import type { Store } from '../store/database.ts'
 import { seconds } from '../store/single-use.ts'
@@ -38,7 +38,7 @@ export const makePasswordHasher = (
     hashLength: 32,
   } as const
   const places = Math.max(1, availableParallelism() - 1)
-  const waiting: { start: () => void; since: number }[] = []
+  const waiting: { start: () => void; since: number; patience: NodeJS.Timeout }[] = []
   let running = 0
   /** How long one turn takes, as an average that follows. */
   let turn = 50
@@ -49,6 +49,7 @@ export const makePasswordHasher = (
     running -= 1
     const next = waiting.shift()
     if (!next) return
+    clearTimeout(next.patience)
     running += 1
     onWait((performance.now() - next.since) / 1000)
     next.start()
@@ -58,11 +59,22 @@ export const makePasswordHasher = (
       running += 1
       return
     }
-    const expected = (turn * (waiting.length + 1)) / places
-    if (expected > longestWait)
-      throw temporarilyUnavailable('too many people sign in at once', Math.ceil(expected / 1000))
-    await new Promise<void>(start => waiting.push({ start, since: performance.now() }))
+    if (expectedWait() > longestWait) throw tooMany()
+    await new Promise<void>((start, refuse) => {
+      // What is expected follows the turns there were: the first of a storm, or slow ones, are not foreseen.
+      const patience = setTimeout(() => {
+        waiting.splice(
+          waiting.findIndex(one => one.start === start),
+          1,
+        )
+        refuse(tooMany())
+      }, longestWait)
+      waiting.push({ start, since: performance.now(), patience })
+    })
   }
+  const expectedWait = (): number => (turn * (waiting.length + 1)) / places
+  const tooMany = (): Refusal =>
+    temporarilyUnavailable('too many people sign in at once', Math.max(1, Math.ceil(expectedWait() / 1000)))
   return {
     inTurn: async task => {
       await enter()
