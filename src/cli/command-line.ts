@@ -1,7 +1,7 @@
 /** Reads a command line by the table of commands, and runs what it asks for. */
 import { Command, CommanderError } from 'commander'
 import { commands } from './commands.ts'
-import { failureOf, tell } from './failure.ts'
+import { failureOf, isAlreadyTold, tell } from './failure.ts'
 import type { Terminal } from './terminal.ts'
 
 const helpCodes = ['commander.helpDisplayed', 'commander.version', 'commander.help']
@@ -35,7 +35,7 @@ export const runCommandLine = async (words: readonly string[], terminal: Termina
     return 0
   } catch (thrown) {
     if (thrown instanceof CommanderError && helpCodes.includes(thrown.code))
-      return isHelpAsked(thrown, terminal)
+      return helpExitCode(thrown, terminal)
     const failure = failureOf(thrown)
     tell(terminal, failure)
     return failure.exitCode
@@ -54,8 +54,8 @@ const offerJson = (command: Command): void => {
 }
 
 /** Help that was asked for is a success; help because no command was named is not. */
-const isHelpAsked = ({ code }: CommanderError, terminal: Terminal): number => {
-  if (code !== 'commander.help') return 0
+const helpExitCode = ({ exitCode }: CommanderError, terminal: Terminal): number => {
+  if (exitCode === 0) return 0
   if (terminal.json)
     terminal.write(`${JSON.stringify({ error: 'usage', message: 'no command was named' })}\n`)
   return 2
