@@ -2,21 +2,18 @@
 import type { Context } from 'koa'
 import { isLoopbackHost } from '../../config/addresses.ts'
 import { redirect } from '../../http/redirect.ts'
-import { Refusal } from '../../http/refusal.ts'
 import type { Route } from '../../http/route.ts'
 import { visitOf } from '../../http/visit.ts'
 import { formTokenFor, readOwnForm } from '../../identity/browser.ts'
-import type { Client } from '../client/client.ts'
 import type { ResourceDirectory } from '../client/resource-server.ts'
 import { accessDenied } from '../errors.ts'
 import { giveConsent } from '../grant/consent.ts'
+import { findUnderWay, otherBrowser, respondOnce, situationOf } from './asked.ts'
 import { askerOf } from './asker.ts'
-import { type Asked, type AuthorizeNeeds, respondOnce, situationOf } from './authorize.ts'
+import type { AuthorizeNeeds } from './authorize.ts'
 import { grantedScope, nextStep } from './next-step.ts'
-import { ReplyTo } from './reply-to.ts'
 import { type AuthorizeSettings, respondWithCode } from './respond.ts'
-import { readStandingBrowser } from './standing-browser.ts'
-import { openTransaction, takeTransaction } from './transaction.ts'
+import { takeTransaction } from './transaction.ts'
 
 /** Where the answer goes, in a person's words. */
 const destination = (redirectUri: string): { redirectHost: string; isLocal: boolean } => {
@@ -45,39 +42,25 @@ export const consentRoute = (
   settings: AuthorizeSettings,
   basePath: string,
 ): Route => {
-  const { store, now, clients, audit, page, resources, issuer } = services
+  const { store, now, audit, page, resources } = services
 
-  /** The request that the page is about, where consent is what it waits for; otherwise where it goes on. */
-  const find = async (ctx: Context): Promise<Asked & { client: Client }> => {
-    const transaction = await openTransaction(store, ctx.path.slice(ctx.path.lastIndexOf('/') + 1), now())
-    const client = await clients.find(transaction.request.clientId)
-    if (!client || client.disabledAt !== null)
-      throw new Refusal('invalid_client', 'the client is not known any more')
-    const standing = await readStandingBrowser(services, ctx, client.id)
-    if (!standing.browser || standing.browser.id !== transaction.browserId)
-      throw new Refusal('other_browser', 'this request was not started in this browser', 400, {
-        reason: 'foreign_browser',
-      })
-    const replyTo = ReplyTo.restore(transaction.request.replyTo, client, issuer)
-    return { client, request: transaction.request, replyTo, standing, transaction }
+  /** The request that the page is about, with the scopes it would grant; undefined where it waits for something else. */
+  const find = async (ctx: Context) => {
+    const underWay = await findUnderWay(services, ctx)
+    const { client, request, standing, transaction } = underWay
+    const { browser, person, consented } = standing
+    if (!browser || browser.id !== transaction.browserId)
+      throw otherBrowser('this request was not started in this browser')
+    if (!person || nextStep(request, situationOf(underWay, now())).kind !== 'consent') return { transaction }
+    const allowed = { consented, consentedNow: true, isFirstParty: false }
+    const scope = grantedScope(request, allowed, client.grantTypes.has('refresh_token'))
+    return { transaction, asking: { ...underWay, browser, person, consented, scope } }
   }
 
   const show = async (ctx: Context): Promise<void> => {
-    const asked = await find(ctx)
-    const { client, request, standing, transaction } = asked
-    const { browser, person, consented } = standing
-    if (
-      !browser ||
-      !person ||
-      !transaction ||
-      nextStep(request, situationOf(asked, now())).kind !== 'consent'
-    )
-      return redirect(ctx, `${basePath}/authorize/${transaction?.id ?? ''}`)
-    const scope = grantedScope(
-      request,
-      { consented, consentedNow: true, isFirstParty: false },
-      client.grantTypes.has('refresh_token'),
-    )
+    const { transaction, asking } = await find(ctx)
+    if (!asking) return redirect(ctx, `${basePath}/authorize/${transaction.id}`)
+    const { client, request, browser, person, consented, scope } = asking
     page(
       ctx,
       'consent',
@@ -97,11 +80,9 @@ export const consentRoute = (
 
   const decide = async (ctx: Context): Promise<void> => {
     const { form } = await readOwnForm(services, ctx)
-    const asked = await find(ctx)
-    const { client, request, replyTo, standing, transaction } = asked
-    const { person, consented } = standing
-    if (!transaction || !person || nextStep(request, situationOf(asked, now())).kind !== 'consent')
-      return redirect(ctx, `${basePath}/authorize/${transaction?.id ?? ''}`)
+    const { transaction, asking } = await find(ctx)
+    if (!asking) return redirect(ctx, `${basePath}/authorize/${transaction.id}`)
+    const { client, request, replyTo, person, consented, scope } = asking
     const about = { visit: visitOf(ctx), clientId: client.id, userId: person.userId }
     const take = takeTransaction(transaction.id, now())
     const decision = form.get('decision')
@@ -110,11 +91,6 @@ export const consentRoute = (
       throw accessDenied('the person did not allow it', { wayBack: replyTo })
     }
     if (decision !== 'allow') return show(ctx)
-    const scope = grantedScope(
-      request,
-      { consented, consentedNow: true, isFirstParty: false },
-      client.grantTypes.has('refresh_token'),
-    )
     const remembered = [...new Set([...consented, ...scope])]
     await respondOnce(() =>
       respondWithCode(services, settings, ctx, { client, request, replyTo, person, scope }, [
