@@ -118,7 +118,7 @@ export const expectAudited = async (
   server: TestServer,
   answer: Headed,
   event: AuditEventName,
-  { client, reason, what = '' }: { client?: TestClient | string; reason?: string; what?: string } = {},
+  { client, reason, what = '' }: { client?: TestClient | string; reason?: string | null; what?: string } = {},
 ): Promise<AuditRow> => {
   const rows = (await server.audit()).filter(
     row => row.event === event && row.request_id === requestIdOf(answer),
