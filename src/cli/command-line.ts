@@ -36,6 +36,7 @@ export const runCommandLine = async (words: readonly string[], terminal: Termina
   } catch (thrown) {
     if (thrown instanceof CommanderError && helpCodes.includes(thrown.code))
       return helpExitCode(thrown, terminal)
+    if (isAlreadyTold(thrown)) return 1
     const failure = failureOf(thrown)
     tell(terminal, failure)
     return failure.exitCode

@@ -28,3 +28,11 @@ export const tell = (terminal: Terminal, { error, message }: Failure): void => {
   if (terminal.json) terminal.write(`${JSON.stringify({ error, message })}\n`)
   terminal.say(`lintel: ${message.replaceAll(/\s*\n\s*/g, ' ')}`)
 }
+
+const toldCode = 'lintel.told'
+
+/** A failure whose answer was printed already: only the exit code is left to say it. */
+export const alreadyTold = (): CommanderError => new CommanderError(1, toldCode, '')
+
+export const isAlreadyTold = (thrown: unknown): boolean =>
+  thrown instanceof CommanderError && thrown.code === toldCode

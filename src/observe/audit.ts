@@ -68,6 +68,19 @@ type AuditColumns = {
   detail: string
 }
 
+/** Every column, in the order that seals hash them. */
+export const auditColumns = [
+  'id',
+  'time',
+  'event',
+  'request_id',
+  'client_id',
+  'user_id',
+  'ip',
+  'reason',
+  'detail',
+] as const
+
 const inserting = insertion<AuditColumns>('audit', [
   'time',
   'event',
@@ -123,12 +136,16 @@ export type AuditRow = {
 }
 
 const listing = statement<{ limit: number }, AuditRow>('audit.list', (knex, { limit }) =>
-  knex('audit')
-    .select('id', 'time', 'event', 'request_id', 'client_id', 'user_id', 'ip', 'reason', 'detail')
-    .orderBy('id', 'desc')
-    .limit(limit),
+  knex('audit').select(auditColumns).orderBy('id', 'desc').limit(limit),
+)
+const paging = statement<{ after: number; limit: number }, AuditRow>('audit.page', (knex, { after, limit }) =>
+  knex('audit').select(auditColumns).where('id', '>', after).orderBy('id').limit(limit),
 )
 
 /** The last events, newest last. */
 export const listAudit = async (store: Store, limit: number): Promise<AuditRow[]> =>
   (await store.all(listing, { limit })).reverse()
+
+/** The next events after this one, oldest first. */
+export const auditAfter = (store: Store, id: number, limit: number): Promise<AuditRow[]> =>
+  store.all(paging, { after: id, limit })
