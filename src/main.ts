@@ -7,7 +7,7 @@ import { fileURLToPath } from 'node:url'
 import { newSetUpLink } from './admin/set-up-page.ts'
 import { makeApp } from './app.ts'
 import { addressList } from './config/addresses.ts'
-import type { Config } from './config.ts'
+import type { Config, ListenAddress } from './config.ts'
 import { type Assets, loadAssets } from './http/assets.ts'
 import { cookieJar } from './http/cookies.ts'
 import { addressText, closeServer, listen } from './http/listener.ts'
@@ -17,6 +17,7 @@ import { makePage } from './http/page.ts'
 import { answerUnreadable } from './http/unreadable-request.ts'
 import { makePasswordHasher } from './identity/password.ts'
 import { openKeyRing } from './keys/key-ring.ts'
+import { keyGauge } from './keys/key-troubles.ts'
 import { readMasterKeys } from './keys/master-key.ts'
 import { makeSecretBox } from './keys/secret-box.ts'
 import { openServerKey } from './keys/server-key.ts'
@@ -26,9 +27,11 @@ import { makeClientKeys } from './oauth/client/client-keys.ts'
 import { openResourceDirectory } from './oauth/client/resource-server.ts'
 import { deliverLogoutNotice, sessionEndedWrites } from './oauth/logout/back-channel.ts'
 import { makeAudit } from './observe/audit.ts'
+import { processGauges, storeGauges } from './observe/gauges.ts'
 import type { Readiness } from './observe/health.ts'
 import { type Log, makeLog } from './observe/log.ts'
 import { makeMetrics } from './observe/metrics.ts'
+import { serveMetrics } from './observe/metrics-listener.ts'
 import { makeRoutes } from './routes.ts'
 import { runJobs } from './run-jobs.ts'
 import type { Services } from './services.ts'
@@ -91,7 +94,7 @@ export const openServices = async (config: Config, overrides: Overrides = {}): P
     const root = packageRoot()
     const assets = loadAssets(`${root}/public`, config.basePath)
     const catalogues = loadCatalogues(`${root}/locales`)
-    const delivery: { wake: () => void } = { wake: () => undefined }
+    const delivery = { wake: async (): Promise<void> => undefined }
     const services: Services = {
       issuer: config.issuer,
       store,
@@ -167,6 +170,7 @@ export const start = async (config: Config, overrides: Overrides = {}): Promise<
   const readiness: Readiness = { draining: false, warnings: new Set() }
   const app = makeApp(services, config, makeRoutes(services, config, opened.assets, readiness), readiness)
   const server = makeServer(config, app.callback())
+  const metrics = config.metrics.listen && (await startMetrics(config.metrics.listen, services, server))
   answerUnreadable(server, (request_id, status, reason) =>
     services.log.info('request.unreadable', { request_id, status, reason }),
   )
@@ -189,9 +193,27 @@ export const start = async (config: Config, overrides: Overrides = {}): Promise<
       await wait(drainDelay * 1000)
       await closeServer(server, timeout * 1000)
       await stopJobs()
+      await metrics?.stop()
       await opened.close()
       services.log.info('server.stopped')
       services.log.flush()
+    },
+  }
+}
+
+const startMetrics = async (
+  where: ListenAddress,
+  services: Services,
+  server: http.Server,
+): Promise<{ address: string; stop: () => Promise<void> }> => {
+  const ofProcess = processGauges(server)
+  const gauges = [...ofProcess.gauges, ...storeGauges(services.store), keyGauge(services)]
+  const listener = await serveMetrics(where, services, gauges)
+  return {
+    address: listener.address,
+    stop: async () => {
+      ofProcess.stop()
+      await listener.stop()
     },
   }
 }

@@ -37,5 +37,5 @@ export type Services = {
   /** The writes that tell of ended sessions, for the commit that ends them. */
   sessionEnded: SessionEnded
   /** Wakes the delivery of the outbox, so that nobody waits for its next round. */
-  wakeOutbox: () => void
+  wakeOutbox: () => Promise<void>
 }

@@ -27,7 +27,7 @@ export const onServices = (command: Command, terminal: Terminal, work: (at: At) 
     const opened = await openServices(config, { log })
     try {
       // Delivery is the server's: a notice that a command took along would be held up when the command ends.
-      const services = { ...opened.services, wakeOutbox: () => undefined }
+      const services = { ...opened.services, wakeOutbox: async () => undefined }
       answer(terminal, await work({ services, config, terminal, args: command.args }))
     } finally {
       await opened.close()

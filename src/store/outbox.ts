@@ -173,8 +173,11 @@ export const cleanOutbox = (before: Date, limit: number): Write =>
 export type Deliver = (payload: Record<string, unknown>) => Promise<void>
 
 export type Delivery = {
-  /** Looks for what is due now, in the background. Call it after a commit that enqueued something. */
-  wake: () => void
+  /**
+   * Looks for what is due now, in the background. Call it after a commit that enqueued something. Resolves when all
+   * that is then on its way has been tried, and never rejects: wait for it only with a limit.
+   */
+  wake: () => Promise<void>
   /** Starts what is due. It does not wait for receivers, so that one that hangs holds nothing up. */
   run: () => Promise<void>
   /** Starts nothing more; resolves when what is on its way has ended. */
@@ -238,7 +241,7 @@ export const makeDelivery = (options: DeliveryOptions): Delivery => {
     const sending = attempt(row, send).finally(() => {
       const wasFull = inFlight.size >= mostInFlight
       inFlight.delete(sending)
-      if (wasFull) wake()
+      if (wasFull) void wake()
     })
     inFlight.add(sending)
   }
@@ -276,8 +279,13 @@ export const makeDelivery = (options: DeliveryOptions): Delivery => {
     return round
   }
 
-  const wake = (): void => {
-    run().catch((cause: unknown) => log.warn('delivery.not-started', { cause: asError(cause) }))
+  const wake = async (): Promise<void> => {
+    try {
+      await run()
+      await Promise.all(inFlight)
+    } catch (cause) {
+      log.warn('delivery.not-started', { cause: asError(cause) })
+    }
   }
 
   return {

@@ -1,4 +1,5 @@
 /** GET and POST /logout (OIDC RP-Initiated Logout): ends a session, tells the apps, goes back. */
+import { setTimeout as wait } from 'node:timers/promises'
 import type { Context } from 'koa'
 import { readFormBody } from '../../http/body.ts'
 import { Params } from '../../http/params.ts'
@@ -42,6 +43,9 @@ type Needs = Pick<
   | 'wakeOutbox'
 >
 
+/** Milliseconds that the answer waits for the apps to be told: who opens another one next is out there as well. */
+const tellingTime = 2000
+
 const isAbout = (hint: IdTokenHint, session: Session): boolean =>
   session.sub === hint.sub && (hint.sid === undefined || hint.sid === session.id)
 
@@ -73,7 +77,7 @@ export const logoutRoute = (services: Needs): Route => {
       const others = (await aliveAt(browser)).filter(one => one.id !== session.id)
       cookies.set(ctx, turned.cookie, cookieLife(others, now()))
     }
-    services.wakeOutbox()
+    await Promise.race([services.wakeOutbox(), wait(tellingTime, undefined, { ref: false })])
   }
 
   const finish = async (ctx: Context, request: LogoutRequest, ended: Session | undefined): Promise<void> => {
