@@ -11,6 +11,8 @@ import { assetsRoute } from './http/assets-route.ts'
 import type { Route } from './http/route.ts'
 import { accountChooserRoute } from './identity/account-chooser-page.ts'
 import { signInRoute } from './identity/sign-in-page.ts'
+import { keyTroubles } from './keys/key-troubles.ts'
+import { keySettings } from './keys/rotate-keys.ts'
 import { authorizeRoutes } from './oauth/authorize/authorize.ts'
 import { consentRoute } from './oauth/authorize/consent-page.ts'
 import { discoveryRoutes } from './oauth/discovery.ts'
@@ -49,10 +51,10 @@ export const makeRoutes = (
     accountRoute(services, basePath),
     ownSessionsRoute(services, basePath),
     ownAppsRoute(services, basePath),
-    ownPasswordRoute(services, { sessions, minLength: passwords.minLength }, basePath),
+    ownPasswordRoute(services, passwords, basePath),
     changePasswordRoute(basePath),
     assetsRoute(assets),
-    ...healthRoutes(services, readiness),
+    ...healthRoutes(services, readiness, () => keyTroubles(services, keySettings(config))),
   ]
   return [...routes, ...discoveryRoutes(services, routes, basePath)]
 }

@@ -7,12 +7,10 @@ import { formTokenFor, readOwnForm, turnBrowser } from '../identity/browser.ts'
 import { forgetLinks } from '../identity/one-time-link.ts'
 import { findPasswordHash, minLengthFor, passwordFault, storePassword } from '../identity/password.ts'
 import { checkPassword } from '../identity/password-check.ts'
-import { type Session, sessionsOfUser } from '../identity/session.ts'
-import type { SessionSettings } from '../identity/sign-in.ts'
+import { cookieLife, sessionsOfBrowser, sessionsOfUser } from '../identity/session.ts'
 import { endAccessOf, type User } from '../identity/user.ts'
 import type { Services } from '../services.ts'
 import { GuardFailed } from '../store/commit.ts'
-import { seconds } from '../store/single-use.ts'
 import { commitEnding } from './commit-ending.ts'
 import { requireSession, type SignedInUser } from './require-session.ts'
 
@@ -51,7 +49,7 @@ export const changePasswordRoute = (basePath: string): Route => ({
 /** The route. */
 export const ownPasswordRoute = (
   services: Needs,
-  settings: { sessions: SessionSettings; minLength: number },
+  settings: { minLength: number },
   basePath: string,
 ): Route => {
   const { store, now, page, cookies, passwords, audit } = services
@@ -90,12 +88,6 @@ export const ownPasswordRoute = (
     return reason === undefined ? [] : [{ field: 'new_password', reason }]
   }
 
-  /** Seconds that the cookie lives on where the person asked to stay signed in. */
-  const remembered = ({ idleTtl, expiresAt }: Session): number | undefined =>
-    settings.sessions.rememberTtl > 0 && idleTtl === settings.sessions.rememberTtl
-      ? expiresAt - seconds(now())
-      : undefined
-
   /** @returns whether it is the person's password now */
   const replace = async (
     ctx: Context,
@@ -126,7 +118,7 @@ export const ownPasswordRoute = (
       if (error instanceof GuardFailed && error.failed === turned.write) return isStored(user, password)
       throw error
     }
-    cookies.set(ctx, turned.cookie, remembered(session))
+    cookies.set(ctx, turned.cookie, cookieLife(await sessionsOfBrowser(store, browser.id), now()))
     return true
   }
 

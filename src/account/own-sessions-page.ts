@@ -5,7 +5,7 @@ import { redirect } from '../http/redirect.ts'
 import type { Route } from '../http/route.ts'
 import { visitOf } from '../http/visit.ts'
 import { formTokenFor, readOwnForm, turnBrowser } from '../identity/browser.ts'
-import { isAlive, type Session, sessionsOfUser } from '../identity/session.ts'
+import { cookieLife, isAlive, type Session, sessionsOfBrowser, sessionsOfUser } from '../identity/session.ts'
 import type { Services } from '../services.ts'
 import { GuardFailed } from '../store/commit.ts'
 import type { Store } from '../store/database.ts'
@@ -90,7 +90,7 @@ export const ownSessionsRoute = (services: Needs, basePath: string): Route => {
           writes: [turned.write],
         },
       )
-      cookies.set(ctx, turned.cookie)
+      cookies.set(ctx, turned.cookie, cookieLife(await sessionsOfBrowser(store, browser.id), now()))
     } catch (error) {
       // The same form was sent twice at once: the other one has signed out, and its answer sets the cookie.
       if (!(error instanceof GuardFailed)) throw error
