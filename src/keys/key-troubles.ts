@@ -1,4 +1,5 @@
-/** What an operator should know about the signing keys, and how long each has been in its state. */
+/** What an operator should know about the signing keys. */
+import type { Gauge } from '../observe/gauges.ts'
 import type { Services } from '../services.ts'
 import { seconds } from '../store/single-use.ts'
 import { dueChanges, type RotationSettings, since } from './rotation.ts'
@@ -25,9 +26,16 @@ export const keyTroubles = ({ keys, now }: Needs, settings: RotationSettings): s
   ]
 }
 
-/** How many seconds each published key has been in its state. */
-export const keyAges = ({ keys, now }: Needs): { alg: string; state: string; age: number }[] =>
-  keys
-    .lives()
-    .filter(key => key.state === 'announced' || key.state === 'active' || key.state === 'retiring')
-    .map(key => ({ alg: key.alg, state: key.state, age: Math.max(0, seconds(now()) - since(key)) }))
+/** How long each published key has been in its state. */
+export const keyGauge = ({ keys, now }: Needs): Gauge => ({
+  name: 'lintel_signing_key_age_seconds',
+  help: 'How long a published key has been announced, active or retiring',
+  read: () =>
+    keys
+      .lives()
+      .filter(({ state }) => state === 'announced' || state === 'active' || state === 'retiring')
+      .map(key => ({
+        labels: { kid: key.kid, alg: key.alg, state: key.state },
+        value: Math.max(0, seconds(now()) - since(key)),
+      })),
+})

@@ -27,8 +27,16 @@ const checks = async (
   return failures
 }
 
-/** The two routes. `?verbose` tells what is wrong, to whoever asks from this machine. */
-export const healthRoutes = (services: Pick<Services, 'store'>, readiness: Readiness): Route[] => [
+/**
+ * The two routes. `?verbose` tells what is wrong, to whoever asks from this machine.
+ *
+ * @param troubles further warnings, looked for when somebody asks
+ */
+export const healthRoutes = (
+  services: Pick<Services, 'store'>,
+  readiness: Readiness,
+  troubles: () => string[],
+): Route[] => [
   {
     path: '/livez',
     kind: 'endpoint',
@@ -50,7 +58,7 @@ export const healthRoutes = (services: Pick<Services, 'store'>, readiness: Readi
         if (!isReady && !verbose) throw temporarilyUnavailable('not ready')
         ctx.status = isReady ? 200 : 503
         ctx.body = verbose
-          ? { status: isReady ? 'ok' : 'failed', failures, warnings: [...readiness.warnings] }
+          ? { status: isReady ? 'ok' : 'failed', failures, warnings: [...readiness.warnings, ...troubles()] }
           : { status: 'ok' }
       },
     },

@@ -1,6 +1,6 @@
 /** Counts of what happened, in the text form that Prometheus reads. */
 
-type Labels = Record<string, string | number>
+export type Labels = Record<string, string | number>
 
 export type Metrics = {
   /** Adds one (or `by`) to a counter. */
@@ -31,7 +31,8 @@ const buckets = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5
 const escaped = (value: string | number): string =>
   String(value).replaceAll('\\', '\\\\').replaceAll('"', '\\"').replaceAll('\n', '\\n')
 
-const labelText = (labels: Labels): string =>
+/** Labels as they stand between braces. */
+export const labelText = (labels: Labels): string =>
   Object.entries(labels)
     .map(([name, value]) => `${name}="${escaped(value)}"`)
     .join(',')
