@@ -7,11 +7,11 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { TestProject } from 'vitest/node'
 import type { DatabaseUrl } from '../../src/config.ts'
-import { makeFirstKeys } from '../../src/keys/signing-key.ts'
 import { makeSecretBox } from '../../src/keys/secret-box.ts'
+import { makeFirstKeys } from '../../src/keys/signing-key.ts'
 import { openDatabase } from '../../src/store/database.ts'
 import { migrate } from '../../src/store/migrate.ts'
-import { asAdmin, testMasterKey } from './databases.ts'
+import { asAdmin, type DatabaseCoordinates, testMasterKey } from './databases.ts'
 import { type PostgresServer, startPostgres } from './postgres-server.ts'
 
 const template = 'lintel_template'
@@ -36,13 +36,15 @@ const preparePostgres = async ({ url }: PostgresServer): Promise<void> => {
   await asAdmin(url, `alter database ${template} with is_template true allow_connections false`)
 }
 
-export const setup = async (project: TestProject): Promise<() => Promise<void>> => {
+type Made = { coordinates: DatabaseCoordinates; remove: () => Promise<void> }
+
+const make = async (): Promise<Made> => {
   const directory = mkdtempSync(join(tmpdir(), 'lintel-templates-'))
   const sqliteTemplate = join(directory, 'template.db')
   const starting = startPostgres({ durable: false })
   // It is awaited below; until then its failure is not an unhandled one.
   starting.catch(() => undefined)
-  const tearDown = async (): Promise<void> => {
+  const remove = async (): Promise<void> => {
     rmSync(directory, { recursive: true, force: true })
     await (await starting).stop()
   }
@@ -50,11 +52,30 @@ export const setup = async (project: TestProject): Promise<() => Promise<void>> 
     await prepare({ kind: 'sqlite', path: sqliteTemplate })
     const server = await starting
     await preparePostgres(server)
-    project.provide('databases', { sqliteTemplate, postgresAdmin: server.url, postgresTemplate: template })
-    return tearDown
+    return {
+      coordinates: { sqliteTemplate, postgresAdmin: server.url, postgresTemplate: template },
+      remove,
+    }
   } catch (cause) {
     // A server left behind would keep the run from ending.
-    await tearDown().catch(() => undefined)
+    await remove().catch(() => undefined)
     throw cause
+  }
+}
+
+/** Vitest calls `setup` for each of its projects, and loads this file anew for each: they share what the first made. */
+const shared = globalThis as { lintelTestDatabases?: { made: Promise<Made>; users: number } }
+
+export const setup = async (project: TestProject): Promise<() => Promise<void>> => {
+  shared.lintelTestDatabases ??= { made: make(), users: 0 }
+  const databases = shared.lintelTestDatabases
+  databases.users += 1
+  const { coordinates, remove } = await databases.made
+  project.provide('databases', coordinates)
+  return async () => {
+    databases.users -= 1
+    if (databases.users > 0) return
+    delete shared.lintelTestDatabases
+    await remove()
   }
 }
