@@ -140,7 +140,7 @@ describe('a sign-in in a popup', () => {
     const closed = popup.waitForEvent('close')
     await decide(popup, 'allow').catch(() => undefined)
     await closed
-    await expect.poll(() => page.textContent('output'), { timeout: 8000 }).toBe(`${one.origin} alice`)
+    await expect.poll(() => page.textContent('output'), { timeout: 15_000 }).toBe(`${one.origin} alice`)
     await page.reload()
     expect(await userAt(page)).toBe('alice')
   })

@@ -120,7 +120,7 @@ const addressOf = (child: ChildProcess): Promise<string> =>
   })
 
 const watch = async (context: BrowserContext): Promise<Person> => {
-  context.setDefaultTimeout(8000)
+  context.setDefaultTimeout(15_000)
   const complained: { text: string; url: string }[] = []
   const refusedPages = new Set<string>()
   context.on('response', response => {

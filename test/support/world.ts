@@ -68,7 +68,7 @@ export const decide = (page: Page, decision: 'allow' | 'deny' | 'yes' | 'no'): P
 /** Waits for the page with this heading. */
 export const expectHeading = async (page: Page, text: string): Promise<void> => {
   const heading = page.locator('h1')
-  await expect.poll(() => heading.textContent(), { timeout: 8000, message: page.url() }).toBe(text)
+  await expect.poll(() => heading.textContent(), { timeout: 15_000, message: page.url() }).toBe(text)
 }
 
 /** Who the app says is signed in; waits until it says so. */
