@@ -69,6 +69,18 @@ const settings = (durable: boolean): string[] =>
     ...(durable ? [] : ['fsync=off', 'full_page_writes=off']),
   ].flatMap(setting => ['-c', setting])
 
+/** Ends the server and removes its data when this process ends without a word, by SIGKILL even. */
+const watchOver = (pid: number, root: string): ChildProcess => {
+  const script = 'read -r nothing; kill -QUIT "$1"; sleep 1; rm -rf "$2"'
+  const watch = spawn('sh', ['-c', script, 'sh', String(pid), root], {
+    stdio: ['pipe', 'ignore', 'ignore'],
+    detached: true,
+  })
+  watch.unref()
+  if (watch.stdin && 'unref' in watch.stdin && typeof watch.stdin.unref === 'function') watch.stdin.unref()
+  return watch
+}
+
 /**
  * Starts one.
  *
@@ -90,6 +102,8 @@ export const startPostgres = async ({ durable }: { durable: boolean }): Promise<
       env: { ...process.env, LC_ALL: 'C.UTF-8' },
     })
     child = started
+    const watch = watchOver(started.pid ?? 0, root)
+    started.once('exit', () => watch.kill('SIGKILL'))
     await new Promise<void>((resolve, reject) => {
       started.stderr.on('data', (chunk: Buffer) => {
         said = (said + chunk.toString()).slice(-8000)
@@ -108,9 +122,6 @@ export const startPostgres = async ({ durable }: { durable: boolean }): Promise<
     running.kill(signal)
     await ended
   }
-  // Whoever ends this process without a word ends the server too.
-  const endWithUs = (): void => void child?.kill('SIGQUIT')
-  process.once('exit', endWithUs)
 
   const port = await freePort()
   try {
@@ -150,7 +161,6 @@ export const startPostgres = async ({ durable }: { durable: boolean }): Promise<
     crash: () => end('SIGQUIT'),
     start: launch,
     stop: async () => {
-      process.off('exit', endWithUs)
       await end('SIGQUIT')
       await remove()
     },
