@@ -11,7 +11,7 @@ import { cleanSessionClients } from './oauth/grant/session-clients.ts'
 import { cleanDenylist } from './oauth/tokens/denylist.ts'
 import { cleanOpaqueTokens } from './oauth/tokens/opaque-token.ts'
 import { cleanRefreshFamilies } from './oauth/tokens/refresh-token.ts'
-import { sealAudit } from './observe/audit-seal.ts'
+import { forgetOldAudit, sealAudit } from './observe/audit-seal.ts'
 import type { Services } from './services.ts'
 import { GuardFailed } from './store/commit.ts'
 import { keyAt, seconds } from './store/single-use.ts'
@@ -77,5 +77,6 @@ export const jobs: readonly Job[] = [
     run: (services, config) => applyRotation(services, keySettings(config)),
   },
   { name: 'seal-audit', every: 1, where: 'one-process', atShutdown: true, run: sealAudit },
+  { name: 'forget-audit', every: 60, where: 'one-process', run: forgetOldAudit },
   { name: 'clean-up', every: 10, where: 'one-process', run: cleanUp },
 ]

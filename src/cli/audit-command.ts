@@ -45,7 +45,7 @@ const describeVerify = (command: Command, terminal: Terminal): void => {
     .option('--seal <seal>', 'one that you kept elsewhere: it must still be in the chain')
   onServices(command, terminal, async ({ services }) => {
     const { seal } = command.opts<{ seal?: string }>()
-    const found = await verifyAudit(services.store, seal)
+    const found = await verifyAudit(services, seal)
     const told = {
       value: {
         ok: found.ok,

@@ -10,7 +10,7 @@ import { GuardFailed, write } from '../store/commit.ts'
 import type { Store } from '../store/database.ts'
 import { seconds } from '../store/single-use.ts'
 import { insertion, statement } from '../store/statement.ts'
-import { type AuditRow, auditAfter, auditColumns } from './audit.ts'
+import { type AuditRow, auditAfter, auditColumns, forgetAudit } from './audit.ts'
 
 export type Seal = {
   /** Counts from 1 without a gap. */
@@ -39,6 +39,9 @@ const paging = statement<{ after: number; upTo: number; limit: number }, Seal>(
       .andWhere('id', '<=', upTo)
       .orderBy('id')
       .limit(limit),
+)
+const droppingBefore = statement<{ id: number }>('audit_seal.drop-before', (knex, { id }) =>
+  knex('audit_seal').where('id', '<', id).delete(),
 )
 const counting = statement<{ after: number }, { count: number }>('audit_seal.unsealed', (knex, { after }) =>
   knex('audit').where('id', '>', after).count({ count: '*' }),
@@ -165,3 +168,31 @@ const looking = statement<Record<never, never>, Look>('audit_seal.look', knex =>
           and writing.mode = 'RowExclusiveLock' and writing.granted`)
     : knex.raw('select coalesce(max(id), 0) as last, null as writer from audit'),
 )
+
+/** Events are kept for a year (security-defaults, Admin and audit); milliseconds. */
+const keptFor = 365 * 86_400_000
+
+const isOld = ({ sealed_at }: Seal, now: Date): boolean =>
+  sealed_at < seconds(new Date(now.getTime() - keptFor))
+
+/** Whether a chain may begin with this seal: the first there was, or one whose rows were deleted for their age. */
+export const mayBegin = (seal: Seal, now: Date): boolean => seal.id === 1 || isOld(seal, now)
+
+const mostBatches = 50
+
+/**
+ * Deletes events that are over a year old, whole seals at a time. The last seal of what is gone stays: the chain
+ * begins with it.
+ */
+export const forgetOldAudit = async ({ store, now }: Pick<Services, 'store' | 'now'>): Promise<void> => {
+  for (let batches = 0; batches < mostBatches; batches++) {
+    const oldest = await sealsAfter(store, 0, { upTo: Number.MAX_SAFE_INTEGER, limit: page })
+    const kept = oldest.findIndex(seal => !isOld(seal, now()))
+    const begin = oldest.slice(0, kept < 0 ? undefined : kept).at(-1)
+    // With the first seal of all the rows must be there.
+    if (!begin || begin.id === 1) return
+    const [row] = await auditAfter(store, noSeal.last_id, 1)
+    if (begin === oldest[0] && (!row || row.id > begin.last_id)) return
+    await store.commit([write(droppingBefore, { id: begin.id }, 'any'), forgetAudit(begin.last_id, page)])
+  }
+}

@@ -1,10 +1,12 @@
 /** Whether the audit is as it was when it was sealed. */
+import type { Services } from '../services.ts'
 import type { Store } from '../store/database.ts'
 import {
   countUnsealed,
   foldRow,
   hashOfRows,
   lastSeal,
+  mayBegin,
   noSeal,
   rowReader,
   type Seal,
@@ -29,19 +31,23 @@ export type AuditVerification = {
 const pageOfSeals = 1000
 const mostShown = 20
 
+type Needs = Pick<Services, 'store' | 'now'>
+
 /**
  * Goes through all seals and all rows once, a page at a time, while others write on.
  *
  * @param known a seal that somebody kept, which must still be in the chain
  */
-export const verifyAudit = async (store: Store, known?: string): Promise<AuditVerification> => {
+export const verifyAudit = async ({ store, now }: Needs, known?: string): Promise<AuditVerification> => {
   const newest = await lastSeal(store)
-  const readRows = rowReader(store, noSeal.last_id)
+  const begin = await firstSeal(store)
   const broken: AuditVerification['broken'] = []
+  let previous = begin.id > 1 ? begin : noSeal
+  if (begin.id > 1 && !mayBegin(begin, now())) broken.push({ seal: 1, after: 0, upTo: begin.last_id })
+  const readRows = rowReader(store, previous.last_id)
+  let knowsSeal = known === undefined || known === previous.seal
   let events = 0
-  let previous = noSeal
-  let knowsSeal = known === undefined
-  for await (const seal of seals(store, newest.id)) {
+  for await (const seal of seals(store, { after: previous.id, upTo: newest.id })) {
     const hash = hashOfRows()
     await readRows(seal.last_id, row => {
       foldRow(hash, row)
@@ -54,19 +60,25 @@ export const verifyAudit = async (store: Store, known?: string): Promise<AuditVe
     previous = seal
   }
   const unsealed = await countUnsealed(store, newest)
+  // What was deleted for its age while we looked is no fault.
+  const forgotten = await firstSeal(store)
+  const found = broken.filter(({ seal }) => forgotten.id === begin.id || seal > forgotten.id)
   return {
-    ok: broken.length === 0 && knowsSeal,
+    ok: found.length === 0 && knowsSeal,
     events: events + unsealed,
     unsealed,
     lastSeal: newest.id === 0 ? null : newest.seal,
-    broken: broken.slice(0, mostShown),
+    broken: found.slice(0, mostShown),
     knowsSeal,
   }
 }
 
-async function* seals(store: Store, upTo: number): AsyncGenerator<Seal> {
-  for (let after = 0; ; ) {
-    const page = await sealsAfter(store, after, { upTo, limit: pageOfSeals })
+const firstSeal = async (store: Store): Promise<Seal> =>
+  (await sealsAfter(store, 0, { upTo: Number.MAX_SAFE_INTEGER, limit: 1 }))[0] ?? noSeal
+
+async function* seals(store: Store, range: { after: number; upTo: number }): AsyncGenerator<Seal> {
+  for (let { after } = range; ; ) {
+    const page = await sealsAfter(store, after, { upTo: range.upTo, limit: pageOfSeals })
     yield* page
     const last = page.at(-1)
     if (!last) return

@@ -142,6 +142,15 @@ const paging = statement<{ after: number; limit: number }, AuditRow>('audit.page
   knex('audit').select(auditColumns).where('id', '>', after).orderBy('id').limit(limit),
 )
 
+const forgetting = statement<{ upTo: number; limit: number }>('audit.forget', (knex, { upTo, limit }) =>
+  knex('audit')
+    .whereIn('id', knex('audit').select('id').where('id', '<=', upTo).orderBy('id').limit(limit))
+    .delete(),
+)
+
+/** The write that deletes the oldest events up to this one, at most `limit` at once. */
+export const forgetAudit = (upTo: number, limit: number): Write => write(forgetting, { upTo, limit }, 'any')
+
 /** The last events, newest last. */
 export const listAudit = async (store: Store, limit: number): Promise<AuditRow[]> =>
   (await store.all(listing, { limit })).reverse()

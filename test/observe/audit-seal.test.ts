@@ -4,7 +4,7 @@ import pg from 'pg'
 import { afterEach, describe, expect, it } from 'vitest'
 import { runCommandLine } from '../../src/cli/command-line.ts'
 import { type AuditEvent, auditColumns, listAudit, makeAudit } from '../../src/observe/audit.ts'
-import { lastSeal, sealAudit } from '../../src/observe/audit-seal.ts'
+import { forgetOldAudit, lastSeal, sealAudit } from '../../src/observe/audit-seal.ts'
 import { verifyAudit } from '../../src/observe/audit-verification.ts'
 import { openDatabase, type Store } from '../../src/store/database.ts'
 import {
@@ -51,7 +51,12 @@ describe.each(databaseKinds)('on %s', kind => {
 
   it('covers all that was written, seal by seal', async () => {
     const { store, write, seal } = await start()
-    expect(await verifyAudit(store)).toMatchObject({ ok: true, events: 0, unsealed: 0, lastSeal: null })
+    expect(await verifyAudit({ store, now })).toMatchObject({
+      ok: true,
+      events: 0,
+      unsealed: 0,
+      lastSeal: null,
+    })
     await seal()
     expect(await lastSeal(store)).toMatchObject({ id: 0 })
     await write(3)
@@ -62,7 +67,7 @@ describe.each(databaseKinds)('on %s', kind => {
     await write(2)
     const { id, seal: text } = await lastSeal(store)
     expect(id).toBe(2)
-    expect(await verifyAudit(store)).toEqual({
+    expect(await verifyAudit({ store, now })).toEqual({
       ok: true,
       events: 9,
       unsealed: 2,
@@ -137,9 +142,9 @@ describe.each(databaseKinds)('on %s', kind => {
       await seal()
     }
     await write(1)
-    expect((await verifyAudit(store)).ok).toBe(true)
+    expect((await verifyAudit({ store, now })).ok).toBe(true)
     await fromOutside(database, ...statements(await ids()))
-    const found = await verifyAudit(store)
+    const found = await verifyAudit({ store, now })
     expect(found.ok).toBe(false)
     expect(found.broken.length).toBeGreaterThan(0)
   })
@@ -151,15 +156,15 @@ describe.each(databaseKinds)('on %s', kind => {
     const kept = (await lastSeal(store)).seal
     await write(5)
     await seal()
-    expect(await verifyAudit(store, kept)).toMatchObject({ ok: true, knowsSeal: true })
+    expect(await verifyAudit({ store, now }, kept)).toMatchObject({ ok: true, knowsSeal: true })
     await fromOutside(
       database,
       `update audit set reason = 'nothing happened' where id = ${(await ids())[2]}`,
       'delete from audit_seal',
     )
     await seal()
-    expect(await verifyAudit(store)).toMatchObject({ ok: true })
-    expect(await verifyAudit(store, kept)).toMatchObject({ ok: false, knowsSeal: false })
+    expect(await verifyAudit({ store, now })).toMatchObject({ ok: true })
+    expect(await verifyAudit({ store, now }, kept)).toMatchObject({ ok: false, knowsSeal: false })
   })
 
   it('writers and sealers of several processes leave a chain that fits', async () => {
@@ -181,7 +186,7 @@ describe.each(databaseKinds)('on %s', kind => {
     const sealers = processes.map(async one => {
       while (!done) {
         await sealAudit({ store: one, now })
-        expect(await verifyAudit(one)).toMatchObject({ ok: true })
+        expect(await verifyAudit({ store: one, now })).toMatchObject({ ok: true })
         await wait(1)
       }
     })
@@ -192,7 +197,7 @@ describe.each(databaseKinds)('on %s', kind => {
       ...sealers,
     ])
     await sealAudit({ store, now })
-    const found = await verifyAudit(store)
+    const found = await verifyAudit({ store, now })
     expect(found).toMatchObject({ ok: true, unsealed: 0 })
     expect(found.events).toBeGreaterThanOrEqual(many)
     expect((await lastSeal(store)).id).toBeGreaterThan(1)
@@ -216,8 +221,35 @@ describe.each(databaseKinds)('on %s', kind => {
         return rows
       },
     }
-    expect(await verifyAudit(counting)).toMatchObject({ ok: true, events: many, unsealed: 0 })
+    expect(await verifyAudit({ store: counting, now })).toMatchObject({ ok: true, events: many, unsealed: 0 })
     expect(largest).toBeLessThanOrEqual(1000)
+  })
+
+  it('forgets what is over a year old, and the chain begins where it was cut', async () => {
+    const { store, database, write, seal, ids } = await start()
+    for (const many of [5, 5, 5, 5]) {
+      await write(many)
+      await seal()
+    }
+    const later = () => new Date(Date.now() + 366 * 86_400_000)
+    await forgetOldAudit({ store, now })
+    expect(await ids()).toHaveLength(20)
+    const kept = (await lastSeal(store)).seal
+    // The last of the old seals stays, without its rows; what came after is not old.
+    await fromOutside(database, `update audit_seal set sealed_at = sealed_at + 400 * 86400 where id = 4`)
+    const verifying = verifyAudit({ store, now: later })
+    await forgetOldAudit({ store, now: later })
+    expect(await verifying).toMatchObject({ ok: true })
+    await forgetOldAudit({ store, now: later })
+    expect(await ids()).toHaveLength(5)
+    expect(await verifyAudit({ store, now: later }, kept)).toMatchObject({ ok: true, events: 5 })
+    // The same cut is a fault where it was not due.
+    expect(await verifyAudit({ store, now })).toMatchObject({ ok: false })
+    await write(1)
+    await sealAudit({ store, now: later })
+    expect(await verifyAudit({ store, now: later })).toMatchObject({ ok: true, events: 6, unsealed: 0 })
+    await fromOutside(database, `delete from audit where id = ${(await ids())[0]}`)
+    expect(await verifyAudit({ store, now: later })).toMatchObject({ ok: false })
   })
 
   it('a server seals by itself, and what it wrote last when it stops; audit verify tells of it', async () => {
@@ -241,6 +273,17 @@ describe.each(databaseKinds)('on %s', kind => {
     await fromOutside(database, "update audit set reason = 'x'")
     expect(await verify()).toMatchObject({ code: 1, value: { ok: false, events: 3, unsealed: 0 } })
   })
+})
+
+it('a clock that steps an hour back and forth does not stop the jobs (REL-19)', async () => {
+  const server = await startServer()
+  ends.push(() => server.stop())
+  const { store, audit } = server.services
+  for (const [step, seconds] of [0, -3600, 3600, -3600].entries()) {
+    server.sleep(seconds)
+    await audit.record(numbered(step))
+    await eventually(async () => (await lastSeal(store)).id === step + 1, `seal ${step + 1}`)
+  }
 })
 
 /** Runs a command as the shell would. */
@@ -294,15 +337,15 @@ describe('PostgreSQL, where ids are not in the order of commits', () => {
     expect(await lastSeal(store)).toMatchObject({ id: 0 })
     await slow.query('commit')
     await sealing
-    expect(await verifyAudit(store)).toMatchObject({ ok: true, events: 4, unsealed: 0 })
+    expect(await verifyAudit({ store, now })).toMatchObject({ ok: true, events: 4, unsealed: 0 })
     // One that takes for ever holds the seals up, and nothing else.
     await slow.query('begin')
     await slow.query("insert into audit (time, event, detail) values (1, 'login.failed', '{}')")
     await audit.record(numbered(3))
     await sealAudit({ store, now })
-    expect(await verifyAudit(store)).toMatchObject({ ok: true, events: 5, unsealed: 1 })
+    expect(await verifyAudit({ store, now })).toMatchObject({ ok: true, events: 5, unsealed: 1 })
     await slow.query('rollback')
     await sealAudit({ store, now })
-    expect(await verifyAudit(store)).toMatchObject({ ok: true, events: 5, unsealed: 0 })
+    expect(await verifyAudit({ store, now })).toMatchObject({ ok: true, events: 5, unsealed: 0 })
   })
 })
