@@ -1,6 +1,7 @@
 /** Commits the end of a user's sessions with whatever belongs to it. Apps are told. */
 import type { Visit } from '../http/visit.ts'
 import { type EndReason, endSessions, type Session } from '../identity/session.ts'
+import { tellApps } from '../oauth/logout/back-channel.ts'
 import type { Services } from '../services.ts'
 import { GuardFailed, type Write } from '../store/commit.ts'
 
@@ -26,7 +27,7 @@ export const commitEnding = async (
     if (sessions.length === 0 && writes.length === 0) return 0
     try {
       await services.store.commit([...writes, ...(await endSessions(services, sessions, reason, visit))])
-      services.wakeOutbox()
+      await tellApps(services)
       return sessions.length
     } catch (error) {
       const isOurs = error instanceof GuardFailed && !writes.includes(error.failed)

@@ -11,7 +11,7 @@ import { shownScopes } from '../oauth/authorize/consent-page.ts'
 import type { Client } from '../oauth/client/client.ts'
 import { consentsOf, withdrawConsent } from '../oauth/grant/consent.ts'
 import { dropSessionClient } from '../oauth/grant/session-clients.ts'
-import { clientEndedWrites } from '../oauth/logout/back-channel.ts'
+import { clientEndedWrites, tellApps } from '../oauth/logout/back-channel.ts'
 import { openidScopes } from '../oauth/parameters/scope.ts'
 import type { Services } from '../services.ts'
 import { keyAt, seconds } from '../store/single-use.ts'
@@ -159,7 +159,7 @@ export const ownAppsRoute = (services: Needs, basePath: string): Route => {
       }),
       ...(await clientEndedWrites(services, client, user.id)),
     ])
-    services.wakeOutbox()
+    await tellApps(services)
     redirect(ctx, `${ctx.path}?done=one`)
   }
 

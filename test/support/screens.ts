@@ -279,6 +279,49 @@ export const screens: readonly Screen[] = [
       await page.goto(`${world.server.issuer}/`)
     },
   },
+  {
+    name: 'account',
+    heading: 'Alice Example',
+    open: async (world, page) => {
+      await signedIn(world, page)
+      await page.goto(`${world.server.issuer}/account`)
+    },
+  },
+  {
+    name: 'own-sessions',
+    heading: 'Where you’re signed in',
+    open: async (world, page) => {
+      const { person } = await signedIn(world, page)
+      const other = await world.person()
+      await other.page.goto(`${world.server.issuer}/account`)
+      await fillSignIn(other.page, person)
+      await expectHeading(other.page, 'Alice Example')
+      await page.goto(`${world.server.issuer}/account/sessions`)
+    },
+  },
+  {
+    name: 'own-apps',
+    heading: 'Connected apps',
+    open: async (world, page) => {
+      await signedIn(world, page)
+      await page.goto(request(world.server, await silentApp(world), { scope }))
+      await decide(page, 'allow')
+      await expectHeading(page, 'Back')
+      await page.goto(`${world.server.issuer}/account/apps`)
+    },
+  },
+  {
+    name: 'own-password-refused',
+    heading: 'Change your password',
+    open: async (world, page) => {
+      const { person } = await signedIn(world, page)
+      await page.goto(`${world.server.issuer}/account/password`)
+      await page.fill('input[name=current_password]', person.password)
+      await page.fill('input[name=new_password]', 'short')
+      await page.click('form button')
+      await page.waitForSelector('#summary')
+    },
+  },
 ]
 
 /** The link that was printed when a server without an administrator started. */

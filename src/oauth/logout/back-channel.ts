@@ -1,4 +1,5 @@
 /** Back-channel logout (OIDC Back-Channel Logout 1.0): every app that a session was used for is told when it ends. */
+import { setTimeout as wait } from 'node:timers/promises'
 import { OutboundBlocked } from '../../http/outbound.ts'
 import { type EndReason, findSession, type SessionEnded } from '../../identity/session.ts'
 import type { Services } from '../../services.ts'
@@ -53,6 +54,14 @@ export const clientEndedWrites = async (
   if (!wantsToKnow(client, 'revoked')) return []
   const used = await sessionsWithClient(store, userId, client.id)
   return used.map(({ sessionId, sub }) => notice(client, { id: sessionId, userId, sub }, now()))
+}
+
+/** Milliseconds that an answer waits for the apps to be told. */
+const tellingTime = 2000
+
+/** Delivers what was just committed: who opens an app next is out there as well. One that hangs holds nobody up. */
+export const tellApps = async ({ wakeOutbox }: Pick<Services, 'wakeOutbox'>): Promise<void> => {
+  await Promise.race([wakeOutbox(), wait(tellingTime, undefined, { ref: false })])
 }
 
 /**

@@ -1,5 +1,4 @@
 /** GET and POST /logout (OIDC RP-Initiated Logout): ends a session, tells the apps, goes back. */
-import { setTimeout as wait } from 'node:timers/promises'
 import type { Context } from 'koa'
 import { readFormBody } from '../../http/body.ts'
 import { Params } from '../../http/params.ts'
@@ -27,6 +26,7 @@ import { GuardFailed } from '../../store/commit.ts'
 import { askerOf } from '../authorize/asker.ts'
 import { clientsOfSession } from '../grant/session-clients.ts'
 import type { IdTokenHint } from '../tokens/id-token.ts'
+import { tellApps } from './back-channel.ts'
 import { type LogoutRequest, readLogoutRequest, requestFields } from './logout-request.ts'
 
 type Needs = Pick<
@@ -42,9 +42,6 @@ type Needs = Pick<
   | 'sessionEnded'
   | 'wakeOutbox'
 >
-
-/** Milliseconds that the answer waits for the apps to be told: who opens another one next is out there as well. */
-const tellingTime = 2000
 
 const isAbout = (hint: IdTokenHint, session: Session): boolean =>
   session.sub === hint.sub && (hint.sid === undefined || hint.sid === session.id)
@@ -77,7 +74,7 @@ export const logoutRoute = (services: Needs): Route => {
       const others = (await aliveAt(browser)).filter(one => one.id !== session.id)
       cookies.set(ctx, turned.cookie, cookieLife(others, now()))
     }
-    await Promise.race([services.wakeOutbox(), wait(tellingTime, undefined, { ref: false })])
+    await tellApps(services)
   }
 
   const finish = async (ctx: Context, request: LogoutRequest, ended: Session | undefined): Promise<void> => {
