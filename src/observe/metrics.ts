@@ -28,14 +28,17 @@ type HistogramName = keyof typeof histograms
 
 const buckets = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5]
 
-const escaped = (value: string | number): string =>
-  String(value).replaceAll('\\', '\\\\').replaceAll('"', '\\"').replaceAll('\n', '\\n')
+const special = /[\\"\n]/
+
+const escaped = (value: string): string =>
+  special.test(value) ? value.replaceAll('\\', '\\\\').replaceAll('"', '\\"').replaceAll('\n', '\\n') : value
 
 /** Labels as they stand between braces. */
-export const labelText = (labels: Labels): string =>
-  Object.entries(labels)
-    .map(([name, value]) => `${name}="${escaped(value)}"`)
-    .join(',')
+export const labelText = (labels: Labels): string => {
+  let text = ''
+  for (const name in labels) text += `${text === '' ? '' : ','}${name}="${escaped(String(labels[name]))}"`
+  return text
+}
 
 type Histogram = { counts: number[]; sum: number; count: number }
 
