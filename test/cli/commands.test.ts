@@ -97,7 +97,7 @@ describe('the command line', () => {
     expect(schema.properties['tokens']?.properties).toHaveProperty('rsa_bits')
   })
 
-  it('what a command writes, a running server honours within one second', async () => {
+  it('what a command writes, a running server honours within one second', { timeout: 90_000 }, async () => {
     const port = await freePort()
     const server = await place.serve(port)
     const env = { LINTEL_ISSUER: `http://localhost:${port}` }

@@ -164,29 +164,24 @@ const refusals: [string, Record<string, string>, string, string][] = [
 ]
 
 describe('a configuration that cannot be used', () => {
-  // Again when the machine was busy with other tests: two seconds are a fact of a quiet one.
-  it.each(refusals)(
-    '%s: serve and config check refuse it alike',
-    { retry: 2 },
-    async (_, env, file, named) => {
-      writeFileSync(join(place.directory, 'lintel.yaml'), file)
-      const options = { env: { LINTEL_CONFIG: 'lintel.yaml', ...env } }
-      const [served, checked] = await Promise.all([
-        place.run(['serve'], options),
-        place.run(['config', 'check'], options),
-      ])
-      expect(Math.min(served.milliseconds, checked.milliseconds)).toBeLessThan(2_000)
-      for (const { code, stdout, stderr } of [served, checked]) {
-        expect(code).toBe(1)
-        expect(stdout).toBe('')
-        expect(stderr).toContain(named)
-        expect(stderr.trimEnd().split('\n')).toHaveLength(1)
-        expect(stderr).not.toContain(secret)
-        expect(stderr).not.toMatch(/\bat .*\.js/)
-      }
-      expect(served.stderr).toBe(checked.stderr)
-    },
-  )
+  it.each(refusals)('%s: serve and config check refuse it alike', async (_, env, file, named) => {
+    writeFileSync(join(place.directory, 'lintel.yaml'), file)
+    const options = { env: { LINTEL_CONFIG: 'lintel.yaml', ...env } }
+    const [served, checked] = await Promise.all([
+      place.run(['serve'], options),
+      place.run(['config', 'check'], options),
+    ])
+    for (const { code, stdout, stderr, cpu } of [served, checked]) {
+      expect(code).toBe(1)
+      expect(cpu).toBeLessThan(2_000)
+      expect(stdout).toBe('')
+      expect(stderr).toContain(named)
+      expect(stderr.trimEnd().split('\n')).toHaveLength(1)
+      expect(stderr).not.toContain(secret)
+      expect(stderr).not.toMatch(/\bat .*\.js/)
+    }
+    expect(served.stderr).toBe(checked.stderr)
+  })
 
   it('a database that does not answer ends with 1 and shows no password', async () => {
     const { code, stdout, stderr } = await place.run(['serve'], {
