@@ -111,28 +111,6 @@ export const sessionsOfBrowser = async (store: Store, browserId: string): Promis
 export const sessionsOfUser = async (store: Store, userId: string): Promise<Session[]> =>
   (await store.all(byUser, { user: userId })).map(fromRow)
 
-/** Living sessions in order of their id, for lists: of one user where that is said, after a cursor. */
-export const listSessions = async (
-  store: Store,
-  now: Date,
-  { userId, after = '', limit = 100 }: { userId?: string | undefined; after?: string; limit?: number } = {},
-): Promise<Session[]> => {
-  const rows = await store.search<SessionRow>(knex => {
-    const query = knex('session')
-      .join('user', 'user.id', 'session.user_id')
-      .select(sessionColumns)
-      .where('session.id', '>', after)
-      .whereNull('ended_at')
-      .whereNull('user.disabled_at')
-      .andWhere('expires_at', '>', seconds(now))
-      .andWhereRaw('seen_at + idle_ttl > ?', [seconds(now)])
-      .orderBy('session.id')
-      .limit(limit)
-    return userId === undefined ? query : query.andWhere({ user_id: userId })
-  })
-  return rows.map(fromRow)
-}
-
 export type Authenticated = { userId: string; amr: string[]; acr: string }
 
 const inserting = insertion<{

@@ -1,5 +1,8 @@
 import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { setTimeout as wait } from 'node:timers/promises'
+import argon2 from 'argon2'
+import Sqlite from 'better-sqlite3'
 import { afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { freePort } from '../support/server.ts'
 import { build, makePlace, type Place } from './lintel-process.ts'
@@ -137,10 +140,14 @@ describe('the command line', () => {
     expect(await server.ended).toBe(0)
   })
 
-  it('one trailing newline of a password on standard input is cut, and the person can sign in', async () => {
+  it('one trailing newline of a password on standard input is cut', async () => {
     await place.json(['user', 'create', '--username', 'alice', '--password-stdin'], {
       input: `${password}\n`,
     })
+    const database = new Sqlite(join(place.directory, 'data', 'lintel.db'), { readonly: true })
+    const stored = database.prepare('select hash from password').pluck().get()
+    database.close()
+    expect(await argon2.verify(String(stored), password)).toBe(true)
     const weak = await place.run(['user', 'set-password', 'alice', '--password-stdin', '--json'], {
       input: 'short\n',
     })

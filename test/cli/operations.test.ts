@@ -6,7 +6,7 @@ import { createResource, updateResource } from '../../src/admin/resource-operati
 import { revokeSession, revokeSessionsOf } from '../../src/admin/session-operations.ts'
 import { deleteUser, disableUser, enableUser, setPassword } from '../../src/admin/user-access-operations.ts'
 import { createUser, showUser, updateUser } from '../../src/admin/user-operations.ts'
-import { listSessions } from '../../src/identity/session.ts'
+import { listSessions } from '../../src/identity/session-list.ts'
 import { databaseKinds } from '../support/databases.ts'
 import { getCode, getWithToken, redeem } from '../support/flow.ts'
 import { startServer, type TestServer } from '../support/server.ts'

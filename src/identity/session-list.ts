@@ -1,0 +1,26 @@
+/** The living sessions, as lists show them: to those who run the server. */
+import type { Store } from '../store/database.ts'
+import { seconds } from '../store/single-use.ts'
+import { readAmr, type Session, sessionColumns } from './session.ts'
+
+/** In order of their id, after a cursor; of one user where that is said. */
+export const listSessions = async (
+  store: Store,
+  now: Date,
+  { userId, after = '', limit = 100 }: { userId?: string | undefined; after?: string; limit?: number } = {},
+): Promise<Session[]> => {
+  const rows = await store.search<Omit<Session, 'amr'> & { amr: string }>(knex => {
+    const query = knex('session')
+      .join('user', 'user.id', 'session.user_id')
+      .select(sessionColumns)
+      .where('session.id', '>', after)
+      .whereNull('ended_at')
+      .whereNull('user.disabled_at')
+      .andWhere('expires_at', '>', seconds(now))
+      .andWhereRaw('seen_at + idle_ttl > ?', [seconds(now)])
+      .orderBy('session.id')
+      .limit(limit)
+    return userId === undefined ? query : query.andWhere({ user_id: userId })
+  })
+  return rows.map(row => ({ ...row, amr: readAmr(row.amr) }))
+}
