@@ -55,7 +55,13 @@ export const rawForm = (
     body,
   )
 
-/** Sends bytes and reads what comes until the server closes; `limit` in milliseconds. */
+/**
+ * Sends bytes and reads what comes until the server closes. A server that answered and keeps the connection has said
+ * what it had to say when it is quiet.
+ *
+ * @param limit milliseconds for the first byte
+ * @throws when nothing comes
+ */
 export const sendRaw = (server: TestServer, bytes: Buffer | string, limit = 10_000): Promise<RawAnswer> =>
   new Promise((resolve, reject) => {
     const { hostname, port } = new URL(server.origin)
@@ -63,24 +69,33 @@ export const sendRaw = (server: TestServer, bytes: Buffer | string, limit = 10_0
     const chunks: Buffer[] = []
     let took = 0
     const socket = connect(Number(port), hostname)
-    const timer = setTimeout(() => {
+    const nothing = (): void => {
       socket.destroy()
-      reject(new Error(`no end within ${limit} ms: ${String(bytes).slice(0, 200)}`))
-    }, limit)
-    const done = (): void => {
-      clearTimeout(timer)
-      const text = Buffer.concat(chunks).toString('utf8')
-      const end = text.indexOf('\r\n\r\n')
-      const head = end < 0 ? text : text.slice(0, end)
-      const body = end < 0 ? '' : text.slice(end + 4)
-      resolve({ status: Number(/^HTTP\/1\.1 (\d{3})/.exec(head)?.[1] ?? 0), head, body, took })
+      reject(new Error(`nothing within ${limit} ms: ${String(bytes).slice(0, 200)}`))
     }
+    let timer = setTimeout(nothing, limit)
     socket.on('data', chunk => {
       if (chunks.length === 0) took = performance.now() - startedAt
       chunks.push(chunk)
+      clearTimeout(timer)
+      timer = setTimeout(() => socket.destroy(), quiet)
     })
     // A server that has answered may cut off what is still being sent.
     socket.on('error', () => undefined)
-    socket.on('close', done)
+    socket.on('close', () => {
+      clearTimeout(timer)
+      resolve({ ...partsOf(Buffer.concat(chunks).toString('utf8')), took })
+    })
     socket.write(typeof bytes === 'string' ? Buffer.from(bytes, 'latin1') : bytes)
   })
+
+/** Milliseconds. */
+const quiet = 250
+
+const partsOf = (all: string): Omit<RawAnswer, 'took'> => {
+  // What comes before the answer proper (RFC 9110 section 15.2) is none.
+  const text = all.replace(/^HTTP\/1\.1 1\d\d [^\r]*\r\n\r\n/, '')
+  const end = text.indexOf('\r\n\r\n')
+  const [head, body] = end < 0 ? [text, ''] : [text.slice(0, end), text.slice(end + 4)]
+  return { status: Number(/^HTTP\/1\.1 (\d{3})/.exec(head)?.[1] ?? 0), head, body }
+}
