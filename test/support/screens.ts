@@ -34,18 +34,17 @@ const fieldNotes = (server: TestServer, more: Record<string, unknown> = {}): Pro
 
 const alice = { username: 'alice', name: 'Alice Example', email: 'alice@example.com' }
 
-/** An app that takes the answer without going anywhere: the page before it stays. */
-const silentApp = async (
+/** An app that answers. */
+const answeringApp = async (
   { server, site }: World,
   more: Record<string, unknown> = {},
 ): Promise<TestClient> => {
-  const still = await site('app-one.localhost', {
-    'POST /cb': () => ({ status: 204 }),
+  const answering = await site('app-one.localhost', {
     'GET /cb': () => ({ html: htmlPage('<h1>Back</h1>') }),
   })
   return fieldNotes(server, {
-    redirect_uris: [`${still.origin}/cb`],
-    client_uri: `${still.origin}/`,
+    redirect_uris: [`${answering.origin}/cb`],
+    client_uri: `${answering.origin}/`,
     ...more,
   })
 }
@@ -53,7 +52,7 @@ const silentApp = async (
 /** Signs somebody in, by an app of the house. */
 const signedIn = async (world: World, page: Page, user: Parameters<TestServer['createUser']>[0] = alice) => {
   const person = await world.server.createUser(user)
-  const app = await silentApp(world, { first_party: true, client_name: 'Wiki' })
+  const app = await answeringApp(world, { first_party: true, client_name: 'Wiki' })
   await page.goto(request(world.server, app, { prompt: 'login' }))
   await fillSignIn(page, person)
   await expectHeading(page, 'Back')
@@ -113,7 +112,7 @@ export const screens: readonly Screen[] = [
     heading: 'Allow Field Notes to use your account?',
     open: async (world, page) => {
       const person = await world.server.createUser(alice)
-      const app = await silentApp(world)
+      const app = await answeringApp(world)
       await page.goto(request(world.server, app, { scope: 'openid profile' }))
       await fillSignIn(page, person)
       await decide(page, 'allow')
@@ -163,7 +162,7 @@ export const screens: readonly Screen[] = [
     heading: 'You’re signed out',
     open: async (world, page) => {
       await signedIn(world, page)
-      const told = await silentApp(world, {
+      const told = await answeringApp(world, {
         first_party: true,
         backchannel_logout_uri: 'http://localhost:1/logout',
       })
@@ -206,9 +205,15 @@ export const screens: readonly Screen[] = [
     heading: 'Signing you in',
     open: async (world, page) => {
       const person = await world.server.createUser(alice)
-      const app = await silentApp(world, { first_party: true })
+      const app = await answeringApp(world, { first_party: true })
+      // As it is where no script sends it on.
+      const devtools = await page.context().newCDPSession(page)
+      await devtools.send('Emulation.setScriptExecutionDisabled', { value: true })
       await page.goto(request(world.server, app, { response_mode: 'form_post' }))
       await fillSignIn(page, person)
+      await expectHeading(page, 'Signing you in')
+      await page.waitForLoadState()
+      await devtools.send('Emulation.setScriptExecutionDisabled', { value: false })
     },
   },
   {
@@ -240,7 +245,7 @@ export const screens: readonly Screen[] = [
     heading: 'This was finished already',
     open: async (world, page) => {
       const person = await world.server.createUser(alice)
-      const app = await silentApp(world, { first_party: true })
+      const app = await answeringApp(world, { first_party: true })
       await page.goto(request(world.server, app))
       const signIn = page.url()
       await fillSignIn(page, person)
@@ -304,7 +309,7 @@ export const screens: readonly Screen[] = [
     heading: 'Connected apps',
     open: async (world, page) => {
       await signedIn(world, page)
-      await page.goto(request(world.server, await silentApp(world), { scope }))
+      await page.goto(request(world.server, await answeringApp(world), { scope }))
       await decide(page, 'allow')
       await expectHeading(page, 'Back')
       await page.goto(`${world.server.issuer}/account/apps`)
