@@ -24,19 +24,21 @@ export const runJobs = (round: Round, config: Config): (() => Promise<void>) => 
   let leads = false
   let askedAt = Number.NEGATIVE_INFINITY
 
+  const isNews = rarely()
   const attempt = async (name: string, run: () => Promise<unknown>): Promise<void> => {
     try {
       await run()
     } catch (error) {
-      services.log.warn('job.failed', { job: name, cause: error instanceof Error ? error : String(error) })
+      if (isNews(String(error)))
+        services.log.warn('job.failed', { job: name, cause: error instanceof Error ? error : String(error) })
     }
   }
   const askForLease = async (): Promise<void> => {
     if (performance.now() - askedAt < leaseRenewal * 1000) return
     leads = false
+    askedAt = performance.now()
     await attempt('lease', async () => {
       leads = await takeLease(services.store, leaseName, holder, services.now(), leaseTtl)
-      askedAt = performance.now()
     })
   }
   /** A run that lies ahead of the clock was before it stepped back. */
@@ -68,5 +70,20 @@ export const runJobs = (round: Round, config: Config): (() => Promise<void>) => 
     await ticking
     for (const job of jobs) if (job.atShutdown) await attempt(job.name, () => job.run(services, config))
     await attempt('lease', () => giveLease(services.store, leaseName, holder))
+  }
+}
+
+/** Between two lines about one cause: while the database is away, every job fails every second (REL-27). */
+const silence = 5000
+
+/** Tells whether something was last said long enough ago to be said again. */
+const rarely = (): ((what: string) => boolean) => {
+  const saidAt = new Map<string, number>()
+  return what => {
+    const now = performance.now()
+    if (now - (saidAt.get(what) ?? Number.NEGATIVE_INFINITY) < silence) return false
+    if (saidAt.size > 100) saidAt.clear()
+    saidAt.set(what, now)
+    return true
   }
 }
