@@ -22,8 +22,11 @@ const reading = statement<Record<never, never>, { name: Cached; version: number 
   knex('change').select('name', 'version'),
 )
 
-/** The write that tells every process to read its cache again. */
-export const changed = (name: Cached): Write => write(bumping, { name })
+/**
+ * The write that tells every process to read its cache again. It may stand in a commit several times, where
+ * PostgreSQL changes the row once; so its rows are not counted.
+ */
+export const changed = (name: Cached): Write => write(bumping, { name }, 'any')
 
 /** The same as a guard: refused when somebody else changed it since `version` was read. */
 export const changedFrom = (name: Cached, version: number): Write => write(bumpingFrom, { name, version })

@@ -22,7 +22,10 @@ export class GuardFailed extends Error {
   }
 }
 
-/** The database cannot be used now (disk full, locked for long, not reachable): nothing was changed. 503. */
+/**
+ * The database cannot be used now (disk full, locked for long, not reachable): 503. Nothing was changed, unless the
+ * connection to PostgreSQL was lost under a commit: then nobody knows, and all of it may have been.
+ */
 export class StoreUnavailable extends Refusal {
   override name = 'StoreUnavailable'
   constructor(what: string, options: { cause: unknown }) {

@@ -1,5 +1,5 @@
 /** The database: what the rest of Lintel sees of it, whichever it is. */
-import knexFactory, { type Knex } from 'knex'
+import type { Knex } from 'knex'
 import type { DatabaseUrl } from '../config.ts'
 import type { Write } from './commit.ts'
 import { openSqlite } from './sqlite.ts'
@@ -32,9 +32,3 @@ export const openDatabase = async (url: DatabaseUrl, options: { poolSize: number
   const { openPostgres } = await import('./postgres.ts')
   return openPostgres(url.url, options)
 }
-
-/** A knex that only writes SQL, with no connection of its own. */
-export const sqlWriter = (kind: DatabaseUrl['kind']): Knex =>
-  kind === 'sqlite'
-    ? knexFactory({ client: 'better-sqlite3', useNullAsDefault: true })
-    : knexFactory({ client: 'pg' })

@@ -8,7 +8,7 @@ import { setTimeout as wait } from 'node:timers/promises'
 import knexFactory, { type Knex } from 'knex'
 import type { DatabaseUrl } from '../config.ts'
 import { StoreUnavailable } from './commit.ts'
-import { sqlState } from './postgres-pool.ts'
+import { sqlState } from './sql-state.ts'
 import { isBusy, isFailure, openSqliteHandle } from './sqlite-handle.ts'
 
 type Migration = { name: string; up: (knex: Knex) => Promise<void> }

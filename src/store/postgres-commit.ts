@@ -6,7 +6,7 @@
 import { createHash } from 'node:crypto'
 import type { QueryConfig } from 'pg'
 import { GuardFailed, type Write } from './commit.ts'
-import { sqlState } from './postgres-pool.ts'
+import { sqlState } from './sql-state.ts'
 import { numberPlaceholders } from './sql-text.ts'
 import type { Compiled, Statement } from './statement.ts'
 

@@ -1,6 +1,7 @@
 /** Connections to PostgreSQL: settings that durability and patience rest on, and which of them are still good. */
 import pg from 'pg'
 import { StoreUnavailable } from './commit.ts'
+import { sqlState } from './sql-state.ts'
 
 /** Waiting for a connection, free or new, longer than this is answered 503. */
 const acquirePatience = 2_000
@@ -124,10 +125,6 @@ export const openConnections = (url: string, poolSize: number): Connections => {
     },
   }
 }
-
-/** PostgreSQL's five characters; empty for what did not come from the server (a socket's error, a timeout of ours). */
-export const sqlState = (error: unknown): string =>
-  error instanceof pg.DatabaseError ? (error.code ?? '') : ''
 
 /** A mistake of ours, found before the statement was sent or after its rows came. */
 const isMistake = (error: unknown): boolean => error instanceof TypeError || error instanceof RangeError

@@ -1,8 +1,8 @@
-import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { GuardFailed, StoreUnavailable, type Write, write } from '../../src/store/commit.ts'
 import { openDatabase } from '../../src/store/database.ts'
 import { insertion, statement } from '../../src/store/statement.ts'
-import { databaseKinds, sized } from '../support/databases.ts'
+import { databaseKinds, fromOutside, sized } from '../support/databases.ts'
 import {
   allThings,
   countThings,
@@ -43,10 +43,15 @@ const failedOf = (reason: unknown): Write => {
 
 describe.each(databaseKinds)('commits on %s', kind => {
   let fresh: Awaited<ReturnType<typeof scratchStore>>
-  beforeEach(async () => {
+  beforeAll(async () => {
     fresh = await scratchStore(kind)
   })
-  afterEach(() => fresh.remove())
+  beforeEach(() =>
+    kind === 'sqlite'
+      ? fromOutside(fresh.database, 'delete from part', 'delete from thing', 'delete from note')
+      : fromOutside(fresh.database, 'truncate part, thing, note restart identity'),
+  )
+  afterAll(() => fresh.remove())
 
   it('values of every kind come back as they were given', async () => {
     const { store } = fresh
@@ -279,7 +284,7 @@ describe.each(databaseKinds)('commits on %s', kind => {
   })
 
   it('after close everything is 503; what was accepted before is done', async () => {
-    const { store, database } = fresh
+    const { store, database, remove } = await scratchStore(kind)
     const accepted = Array.from({ length: 20 }, (_, n) => ending(store.commit([newThing(`${n}`)])))
     const closing = store.close()
     for (const late of [store.commit([newThing('late')]), allThings(store)])
@@ -290,5 +295,6 @@ describe.each(databaseKinds)('commits on %s', kind => {
     const reopened = await openDatabase(database.parsed, { poolSize: 1 })
     expect(await countThings(reopened)).toBe(20)
     await reopened.close()
+    await remove()
   })
 })

@@ -1,3 +1,6 @@
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { setTimeout as wait } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { describe, expect, it } from 'vitest'
@@ -16,10 +19,16 @@ describe.each(databaseKinds)('a process that is killed, on %s', kind => {
     const fresh = await scratchStore(kind)
     await fresh.store.commit([newThing('counter')])
     const { parsed } = fresh.database
-    for (let round = 0; round < sized(3, 100); round++) {
+    const directory = mkdtempSync(join(tmpdir(), 'lintel-acknowledged-'))
+    for (let round = 0; round < sized(2, 50); round++) {
       const where = parsed.kind === 'sqlite' ? parsed.path : parsed.url
-      const children = ['a', 'b'].map(name => startChild(script, parsed.kind, where, `${name}${round}-`))
-      await until(async () => children.every(({ lines }) => lines.length > 5))
+      const children = ['a', 'b'].map(name => {
+        const file = join(directory, `${name}${round}`)
+        writeFileSync(file, '')
+        const child = startChild(script, parsed.kind, where, `${name}${round}-`, file)
+        return { ...child, acknowledged: () => readFileSync(file, 'utf8').split('\n').filter(Boolean) }
+      })
+      await until(async () => children.every(child => child.acknowledged().length > 5))
       await wait(Math.random() * 100)
       for (const child of children) child.kill()
       for (const child of children) expect(await child.ended).toBe('SIGKILL')
@@ -29,11 +38,12 @@ describe.each(databaseKinds)('a process that is killed, on %s', kind => {
       const present = new Set((await allThings(reopened)).map(({ id }) => id))
       const parts = new Set((await reopened.all(readingParts, {})).map(part => part.thing_id))
       await reopened.close()
-      const acknowledged = children.flatMap(({ lines }) => lines.filter(line => line !== 'ready'))
+      const acknowledged = children.flatMap(child => child.acknowledged())
       expect(acknowledged.length).toBeGreaterThan(5)
       expect(acknowledged.filter(id => !present.has(id))).toEqual([])
       expect([...present].filter(id => id !== 'counter' && !parts.has(id))).toEqual([])
     }
     await fresh.remove()
-  }, 300_000)
+    rmSync(directory, { recursive: true })
+  }, 1_800_000)
 })

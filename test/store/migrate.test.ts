@@ -78,7 +78,7 @@ describe.each(databaseKinds)('migrations on %s', kind => {
       expect(await migrate(database.parsed), `killed at ${point}`).not.toEqual([])
       expect(await schemaOf(database), `killed at ${point}`).toEqual(schema)
     }
-  }, 300_000)
+  }, 1_800_000)
 
   it('ten processes start together: one migrates, the others wait, all go on (REL-13)', async () => {
     const schema = await schemaOf(await fresh('migrated'))
@@ -90,7 +90,7 @@ describe.each(databaseKinds)('migrations on %s', kind => {
       expect(done.filter(names => names.length > 0)).toHaveLength(1)
       expect(await schemaOf(database)).toEqual(schema)
     }
-  }, 300_000)
+  }, 1_800_000)
 
   it('what a newer version migrated is refused, and says so', async () => {
     const database = await fresh('migrated')

@@ -68,7 +68,8 @@ describe('SQLite', () => {
     }
     expect(new Set(await Promise.all(commits))).toEqual(new Set(['done']))
     expect(await countThings(store)).toBe(commits.length)
-    expect(gap()).toBeLessThan(100)
+    const { ours, beside } = await gap()
+    expect(ours).toBeLessThan(Math.max(100, 5 * beside))
   })
 
   it.runIf(process.env['LINTEL_TEST_LONG'])(
@@ -133,11 +134,19 @@ describe('SQLite', () => {
     expect(await together('fine')).toEqual(['done', 'done', 'done'])
   })
 
-  it('a crowd does not hold the event loop up', async () => {
-    const gap = loopGap()
-    const many = sized(3000, 20_000)
-    await Promise.all(Array.from({ length: many }, (_, n) => fresh.store.commit([newThing(`${n}`)])))
-    expect(gap()).toBeLessThan(300)
+  it('a crowd does not hold the event loop up: others get their turn after every hundred commits', async () => {
+    let turns = 0
+    let running = true
+    const turn = (): void => {
+      turns += 1
+      if (running) setImmediate(turn)
+    }
+    const many = sized(2000, 20_000)
+    const crowd = Array.from({ length: many }, (_, n) => fresh.store.commit([newThing(`${n}`)]))
+    setImmediate(turn)
+    await Promise.all(crowd)
+    running = false
+    expect(turns).toBeGreaterThanOrEqual(many / 100 - 1)
     expect(await countThings(fresh.store)).toBe(many)
   })
 

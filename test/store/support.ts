@@ -2,17 +2,18 @@
 import { spawn } from 'node:child_process'
 import { setTimeout as wait } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
+import { Worker } from 'node:worker_threads'
 import { type Write, write } from '../../src/store/commit.ts'
 import type { Store } from '../../src/store/database.ts'
 import { seconds, singleUse } from '../../src/store/single-use.ts'
 import { insertion, statement } from '../../src/store/statement.ts'
 import { type DatabaseKind, freshStore, fromOutside } from '../support/databases.ts'
 
-/** Waits until something is so; fails after ten seconds. */
+/** Waits until something is so; fails after twenty seconds. */
 export const until = async (holds: () => Promise<boolean>): Promise<void> => {
-  const end = performance.now() + 10_000
+  const end = performance.now() + 20_000
   while (!(await holds())) {
-    if (performance.now() > end) throw new Error('it did not come to be in ten seconds')
+    if (performance.now() > end) throw new Error('it did not come to be in twenty seconds')
     await wait(5)
   }
 }
@@ -128,8 +129,18 @@ export const otherSqliteProcess = (path: string, ...statements: string[]): Child
     ...statements,
   )
 
-/** Measures how long the event loop is held up at most. */
+/**
+ * Measures how long the event loop is held up at most, and how long a thread beside it is: where that one is
+ * held up too, it is the machine.
+ */
 export const loopGap = () => {
+  const measuring = `let last = performance.now(), longest = 0
+    setInterval(() => { longest = Math.max(longest, performance.now() - last); last = performance.now() }, 2)`
+  const beside = new Worker(
+    `const { parentPort } = require('node:worker_threads'); ${measuring}
+     parentPort.once('message', () => { parentPort.postMessage(longest); process.exit() })`,
+    { eval: true },
+  )
   let last = performance.now()
   let longest = 0
   const look = (): void => {
@@ -137,9 +148,11 @@ export const loopGap = () => {
     last = performance.now()
   }
   const timer = setInterval(look, 2)
-  return () => {
+  return async (): Promise<{ ours: number; beside: number }> => {
     clearInterval(timer)
     look()
-    return longest
+    const answer = new Promise<number>(resolve => beside.once('message', resolve))
+    beside.postMessage('how long?')
+    return { ours: longest, beside: await answer }
   }
 }
