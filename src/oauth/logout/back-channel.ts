@@ -56,8 +56,8 @@ export const clientEndedWrites = async (
   return used.map(({ sessionId, sub }) => notice(client, { id: sessionId, userId, sub }, now()))
 }
 
-/** Milliseconds that an answer waits for the apps to be told. */
-const tellingTime = 2000
+/** Milliseconds that an answer waits for the apps to be told; with all the rest it is there within a second (REL-33). */
+const tellingTime = 500
 
 /** Delivers what was just committed: who opens an app next is out there as well. One that hangs holds nobody up. */
 export const tellApps = async ({ wakeOutbox }: Pick<Services, 'wakeOutbox'>): Promise<void> => {
