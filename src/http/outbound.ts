@@ -242,7 +242,7 @@ export const makeOutbound = (rules: OutboundRules): OutboundFetch => {
       outgoing.on('socket', socket => {
         socket.once(url.protocol === 'https:' ? 'secureConnect' : 'connect', () => clearTimeout(connecting))
       })
-      outgoing.on('error', cause => failed(cause.message, cause))
+      outgoing.on('error', cause => failed(reasonOf(cause), cause))
       outgoing.on('close', () => {
         clearTimeout(total)
         clearTimeout(connecting)
@@ -260,6 +260,9 @@ export const makeOutbound = (rules: OutboundRules): OutboundFetch => {
     }
   }
 }
+
+/** When no address of several could be reached, what Node throws has no message of its own. */
+const reasonOf = (cause: NodeJS.ErrnoException): string => cause.message || (cause.code ?? cause.name)
 
 /** So many at once, and so many to one host; the others wait. */
 const makeQueue = () => {
