@@ -1,9 +1,9 @@
 import { afterEach, describe, expect, it } from 'vitest'
 import { StoreUnavailable } from '../../src/store/commit.ts'
-import type { Store } from '../../src/store/database.ts'
 import { type Answer, type Browser, formOn } from '../support/browser.ts'
 import { authorizeUrl, basic, getCode, post, redeem } from '../support/flow.ts'
 import { type ServerOptions, startServer, type TestServer } from '../support/server.ts'
+import { faultyStore } from './faults.ts'
 import { makeSpa, makeWeb, makeWeb2 } from './fixtures.ts'
 import { addPerson, browserOf, challengedUrl, makePerson, openRequest, postForm } from './people.ts'
 import { rawHeader, sendRaw } from './raw-bytes.ts'
@@ -84,22 +84,6 @@ const expectPage = (answer: Answer, status: number, expected: Partial<Expected> 
   expect(answer.body, named).not.toMatch(/javascript:/i)
   expect(answer.body, named).not.toMatch(/<(script|link|img)[^>]+(src|href)="(https?:)?\/\//i)
   return answer
-}
-
-/** A store whose reads can be made to fail. */
-const faulty = () => {
-  let fault: Error | undefined
-  const wrapStore = (store: Store): Store => ({
-    ...store,
-    one: (statement, values) => (fault ? Promise.reject(fault) : store.one(statement, values)),
-    all: (statement, values) => (fault ? Promise.reject(fault) : store.all(statement, values)),
-  })
-  return {
-    wrapStore,
-    breakWith: (error: Error | undefined) => {
-      fault = error
-    },
-  }
 }
 
 describe('the sweep over the route table', () => {
@@ -211,7 +195,7 @@ describe('every kind of page', () => {
   })
 
   it('SEC-026 SEC-126 an error page too: 400, 403, 404, 405, 413, 414, 429, 500, 503', async () => {
-    const { wrapStore, breakWith } = faulty()
+    const { wrapStore, breakWith } = faultyStore()
     await begin({ wrapStore })
     const web = await makeWeb(server)
     const alice = await makePerson(server)

@@ -3,7 +3,8 @@ import { type EndReason, endSessions, sessionsOfUser } from '../../src/identity/
 import { disableUser, enableUser } from '../../src/identity/user.ts'
 import type { Answer, Browser } from '../support/browser.ts'
 import { answerOf, basic, claimsIn, getCode, post, redeem } from '../support/flow.ts'
-import { startServer, type TestClient, type TestServer } from '../support/server.ts'
+import { type ServerOptions, startServer, type TestClient, type TestServer } from '../support/server.ts'
+import { slowStore } from './faults.ts'
 import { makeWeb, makeWeb2 } from './fixtures.ts'
 import { unchanged } from './outcomes.ts'
 import {
@@ -25,8 +26,11 @@ import { sendRaw } from './raw-bytes.ts'
 let server: TestServer
 let web: TestClient
 let alice: Person
-const begin = async (settings: Record<string, string> = {}): Promise<void> => {
-  server = await startServer({ settings })
+const begin = async (
+  settings: Record<string, string> = {},
+  wrapStore?: ServerOptions['wrapStore'],
+): Promise<void> => {
+  server = await startServer({ settings, ...(wrapStore ? { wrapStore } : {}) })
   web = await makeWeb(server, { grant_types: ['authorization_code', 'refresh_token'] })
   alice = await makePerson(server, { email: 'alice@corp.test' })
 }
@@ -371,7 +375,19 @@ describe('several people in one browser', () => {
 })
 
 describe('forms that come late, twice or from behind', () => {
-  beforeEach(() => begin())
+  let slow: ReturnType<typeof slowStore>
+  beforeEach(() => {
+    slow = slowStore()
+    return begin({}, slow.wrapStore)
+  })
+
+  /** All of them have read before the first writes. */
+  const atOnce = async (send: () => Promise<Answer>): Promise<Answer[]> => {
+    slow.holdCommits(200)
+    const answers = await Promise.all(Array.from({ length: 20 }, send))
+    slow.holdCommits(0)
+    return answers
+  }
 
   const expectNo5xx = (answers: Answer[]): void =>
     expect(answers.filter(answer => answer.status >= 500).map(answer => answer.body)).toEqual([])
@@ -414,7 +430,7 @@ describe('forms that come late, twice or from behind', () => {
   it('the same sign-in form 20 times at once makes one session, and the browser goes on', async () => {
     const browser = server.browser()
     const page = await openRequest(browser, web)
-    const answers = await Promise.all(Array.from({ length: 20 }, () => postForm(browser, page, { ...alice })))
+    const answers = await atOnce(() => postForm(browser, page, { ...alice }))
     expectNo5xx(answers)
     expect((await sessionRows()).filter(row => row.ended_at === null)).toHaveLength(1)
     expect(answers.filter(answer => answer.headers['set-cookie'] !== undefined)).toHaveLength(1)
@@ -425,9 +441,7 @@ describe('forms that come late, twice or from behind', () => {
   it('the same consent 20 times at once gives one code', async () => {
     const browser = server.browser()
     const page = await browser.submit(await openRequest(browser, web), { ...alice })
-    const answers = await Promise.all(
-      Array.from({ length: 20 }, () => postForm(browser, page, { decision: 'allow' })),
-    )
+    const answers = await atOnce(() => postForm(browser, page, { decision: 'allow' }))
     expectNo5xx(answers)
     expect(answers.filter(answer => answer.location?.includes('code='))).toHaveLength(1)
     expect((await server.counts())['code']).toBe(1)
@@ -438,10 +452,8 @@ describe('forms that come late, twice or from behind', () => {
     const bob = await makePerson(server, { username: 'bob' })
     const browser = await browserOf(server, web, alice, bob)
     const chooser = await openRequest(browser, web, { prompt: 'select_account' })
-    const answers = await Promise.all(
-      Array.from({ length: 20 }, () =>
-        postForm(browser, chooser, { account: accountsOn(chooser).get('alice') ?? '' }),
-      ),
+    const answers = await atOnce(() =>
+      postForm(browser, chooser, { account: accountsOn(chooser).get('alice') ?? '' }),
     )
     expectNo5xx(answers)
     expect(answers.filter(answer => answer.headers['set-cookie'] !== undefined)).toHaveLength(1)
@@ -451,9 +463,7 @@ describe('forms that come late, twice or from behind', () => {
   it('the same sign-out 20 times at once is one sign-out', async () => {
     const browser = await browserOf(server, web, alice)
     const question = await browser.send('/logout')
-    const answers = await Promise.all(
-      Array.from({ length: 20 }, () => postForm(browser, question, { decision: 'yes' })),
-    )
+    const answers = await atOnce(() => postForm(browser, question, { decision: 'yes' }))
     expectNo5xx(answers)
     const ended = (await server.audit()).filter(row => row.event === 'session.ended')
     expect(ended).toHaveLength(1)
