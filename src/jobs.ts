@@ -1,5 +1,6 @@
 /** Periodic work: one row a job. Jobs that must run in one process at a time run under the lease. */
 import type { Config } from './config.ts'
+import { cleanBrowsers } from './identity/browser.ts'
 import { agedOutSessions, cleanSessions, endSessions } from './identity/session.ts'
 import { cleanSignIns } from './identity/sign-in.ts'
 import { applyRotation, keySettings } from './keys/rotate-keys.ts'
@@ -68,6 +69,12 @@ const cleanUp = async ({ store, now }: Services): Promise<void> => {
   ])
 }
 
+/** A browser that nobody signed in at is forgotten after a month; those of ended sessions go with them. */
+const forgetBrowsers = async ({ store, now }: Services): Promise<void> => {
+  const aMonthAgo = new Date(now().getTime() - 30 * 86_400_000)
+  await store.commit([cleanBrowsers(keyAt(aMonthAgo), batch)])
+}
+
 export const jobs: readonly Job[] = [
   { name: 'end-sessions', every: 15, where: 'one-process', run: endAgedSessions },
   {
@@ -79,4 +86,5 @@ export const jobs: readonly Job[] = [
   { name: 'seal-audit', every: 1, where: 'one-process', atShutdown: true, run: sealAudit },
   { name: 'forget-audit', every: 60, where: 'one-process', run: forgetOldAudit },
   { name: 'clean-up', every: 10, where: 'one-process', run: cleanUp },
+  { name: 'forget-browsers', every: 3600, where: 'one-process', run: forgetBrowsers },
 ]

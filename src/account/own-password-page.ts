@@ -10,7 +10,7 @@ import { checkPassword } from '../identity/password-check.ts'
 import { cookieLife, sessionsOfBrowser, sessionsOfUser } from '../identity/session.ts'
 import { endAccessOf, type User } from '../identity/user.ts'
 import type { Services } from '../services.ts'
-import { GuardFailed } from '../store/commit.ts'
+import { GuardFailed, type Write } from '../store/commit.ts'
 import { commitEnding } from './commit-ending.ts'
 import { requireSession, type SignedInUser } from './require-session.ts'
 
@@ -122,6 +122,17 @@ export const ownPasswordRoute = (
     return true
   }
 
+  /** Whether the password that was proved is still the person's: it may have changed in another browser meanwhile. */
+  const holds = async (writes: Write[]): Promise<boolean> => {
+    try {
+      await store.commit(writes)
+      return true
+    } catch (error) {
+      if (error instanceof GuardFailed) return false
+      throw error
+    }
+  }
+
   const isStored = async ({ id }: User, password: string): Promise<boolean> => {
     const hash = await findPasswordHash(store, id)
     return passwords.inTurn(() => passwords.verify(hash, password))
@@ -146,8 +157,8 @@ export const ownPasswordRoute = (
     })
     if (outcome.kind === 'throttled') return show(ctx, present, outcome)
     if (outcome.kind === 'wrong' || outcome.userId !== user.id) return show(ctx, present, { kind: 'wrong' })
-    // By themselves: a hash that was outdated may be among them, and the new one goes into the same row.
-    if (outcome.writes.length > 0) await store.commit(outcome.writes)
+    // By themselves: they look at the old password's row, and the new one goes into the same.
+    if (!(await holds(outcome.writes))) return show(ctx, present, { kind: 'wrong' })
     const faults = await faultsOf(user, current, wanted)
     if (faults.length > 0) return show(ctx, present, { kind: 'faults', faults })
     const changed = await replace(ctx, present, wanted)

@@ -4,6 +4,7 @@ import { storePassword } from '../identity/password.ts'
 import { type EndReason, endSessions, sessionsOfUser } from '../identity/session.ts'
 import type { User } from '../identity/user.ts'
 import * as users from '../identity/user.ts'
+import { forgetConsents } from '../oauth/grant/consent.ts'
 import { GuardFailed, type Write } from '../store/commit.ts'
 import { type Actor, actorOf } from './actor.ts'
 import {
@@ -110,6 +111,7 @@ export const deleteUser = async (services: UserNeeds, name: string, actor: Actor
   const { visit, by } = actorOf(actor)
   await commitEnding(services, user, 'user_deleted', actor, () => [
     users.deleteUser(user.id),
+    forgetConsents(user.id),
     services.audit.write({
       event: 'user.deleted',
       visit,

@@ -137,3 +137,21 @@ export const checkOwnForm = async (
   if (verdict === 'foreign') return refuse('form_token', 'the form does not belong to this browser')
   return browser
 }
+
+const cleaning = statement<{ before: string; limit: number }>('browser.clean', (knex, { before, limit }) =>
+  knex('browser')
+    .whereIn(
+      'id',
+      knex('browser')
+        .select('browser.id')
+        .leftJoin('session', 'session.browser_id', 'browser.id')
+        .where('browser.id', '<', before)
+        .whereNull('session.id')
+        .limit(limit),
+    )
+    .delete(),
+)
+
+/** Deletes browsers first seen before a key at which nobody is or was signed in, at most `limit`. */
+export const cleanBrowsers = (before: string, limit: number): Write =>
+  write(cleaning, { before, limit }, 'any')

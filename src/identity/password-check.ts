@@ -8,7 +8,7 @@ import { hashSecret } from '../store/secret.ts'
 import { statement } from '../store/statement.ts'
 import { accountRule, addressRules, countFailure, forgetFailures, readCount } from '../throttle/throttle.ts'
 import { identifierKey } from './identifier.ts'
-import { isPossiblePassword, storePassword } from './password.ts'
+import { confirmPassword, isPossiblePassword } from './password.ts'
 
 export type PasswordAttempt = { username: string; password: string; browserId: string; visit: Visit }
 
@@ -71,11 +71,11 @@ const judge = async (
   if (wait > 0) return { kind: 'throttled', retryAfter: wait }
   const fits =
     isPossiblePassword(password) && (await passwords.verify(candidate?.hash ?? undefined, password))
-  if (candidate && fits && candidate.disabledAt === null) {
+  if (candidate?.hash && fits && candidate.disabledAt === null) {
+    const { id, hash } = candidate
+    const next = passwords.isOutdated(hash) ? await passwords.hash(password) : hash
     const forget = ofAccount.count > 0 ? [forgetFailures(accountRule, account)] : []
-    const outdated = candidate.hash !== null && passwords.isOutdated(candidate.hash)
-    const rehash = outdated ? [storePassword(candidate.id, await passwords.hash(password), now())] : []
-    return { kind: 'proved', userId: candidate.id, writes: [...forget, ...rehash] }
+    return { kind: 'proved', userId: id, writes: [confirmPassword(id, hash, next), ...forget] }
   }
   const userId = candidate?.id
   const locks = ofAccount.count + 1 === accountRule.lockAt

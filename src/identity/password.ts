@@ -108,6 +108,18 @@ const storing = statement<{ user_id: string; hash: string; changed_at: number }>
       .merge(),
 )
 
+const confirming = statement<{ user: string; hash: string; next: string }>(
+  'password.confirm',
+  (knex, { user, hash, next }) => knex('password').where({ user_id: user, hash }).update({ hash: next }),
+)
+
+/**
+ * The guard of a sign-in: refused when the password that was looked at is not the user's any more, so that a sign-in
+ * under way when it changes does not outlive the change. `next` is the same hash, or one made with today's settings.
+ */
+export const confirmPassword = (userId: string, hash: string, next: string): Write =>
+  write(confirming, { user: userId, hash, next })
+
 export const findPasswordHash = async (store: Store, userId: string): Promise<string | undefined> =>
   (await store.one(reading, { user: userId }))?.hash
 

@@ -43,3 +43,10 @@ export const withdrawConsent = (userId: string, clientId: string, now: Date): Wr
 
 /** What a user has allowed, for pages. */
 export const consentsOf = (store: Store, userId: string) => store.all(listing, { user: userId })
+
+const forgetting = statement<{ user: string }>('consent.forget', (knex, { user }) =>
+  knex('consent').where({ user_id: user }).delete(),
+)
+
+/** The write that forgets all that a user has allowed: for one that is deleted. */
+export const forgetConsents = (userId: string): Write => write(forgetting, { user: userId }, 'any')
