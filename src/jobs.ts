@@ -15,6 +15,7 @@ import { cleanRefreshFamilies } from './oauth/tokens/refresh-token.ts'
 import { forgetOldAudit, sealAudit } from './observe/audit-seal.ts'
 import type { Services } from './services.ts'
 import { GuardFailed } from './store/commit.ts'
+import { cleanOutbox } from './store/outbox.ts'
 import { keyAt, seconds } from './store/single-use.ts'
 import { cleanThrottles } from './throttle/throttle.ts'
 
@@ -51,6 +52,9 @@ const endAgedSessions = async (services: Services): Promise<void> => {
   if (aged.length > 0) services.wakeOutbox()
 }
 
+/** Deliveries that ended stay visible so long. */
+const outboxMemory = 30 * 86_400_000
+
 const cleanUp = async ({ store, now }: Services): Promise<void> => {
   const at = now()
   const longAgo = new Date(at.getTime() - sessionMemory)
@@ -64,6 +68,7 @@ const cleanUp = async ({ store, now }: Services): Promise<void> => {
     cleanDenylist(at, batch),
     cleanUsedAssertions(at, batch),
     cleanThrottles(at, batch),
+    cleanOutbox(new Date(at.getTime() - outboxMemory), batch),
     cleanSessions(longAgo, batch),
     cleanSessionClients(keyAt(longAgo), batch),
   ])

@@ -38,7 +38,7 @@ import type { Services } from './services.ts'
 import { changeWatcher } from './store/change.ts'
 import { openDatabase, type Store } from './store/database.ts'
 import { migrate } from './store/migrate.ts'
-import { makeDelivery } from './store/outbox.ts'
+import { makeDelivery } from './store/outbox-delivery.ts'
 
 /** What a test or a command brings along in place of the real thing. */
 export type Overrides = {
@@ -125,6 +125,10 @@ export const openServices = async (config: Config, overrides: Overrides = {}): P
       deliver: new Map([['logout', deliverLogoutNotice(services)]]),
     })
     delivery.wake = outbox.wake
+    const close = async (): Promise<void> => {
+      await outbox.stop()
+      await store.close()
+    }
     const refresh = changeWatcher(store, {
       client: async () => {
         clients.forget()
@@ -134,7 +138,7 @@ export const openServices = async (config: Config, overrides: Overrides = {}): P
       denylist: async () => undefined,
     })
     await refresh()
-    return { services, assets, refresh, deliver: outbox.run, close: () => store.close() }
+    return { services, assets, refresh, deliver: outbox.run, close }
   } catch (error) {
     await store.close()
     throw error

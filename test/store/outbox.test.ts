@@ -5,17 +5,8 @@ import { makeMetrics } from '../../src/observe/metrics.ts'
 import { GuardFailed } from '../../src/store/commit.ts'
 import type { Store } from '../../src/store/database.ts'
 import { openDatabase } from '../../src/store/database.ts'
-import {
-  claim,
-  cleanOutbox,
-  type Deliver,
-  type DeliveryOptions,
-  due,
-  enqueue,
-  listOutbox,
-  makeDelivery,
-  retry,
-} from '../../src/store/outbox.ts'
+import { claim, cleanOutbox, due, enqueue, listOutbox, retry } from '../../src/store/outbox.ts'
+import { type Deliver, type DeliveryOptions, makeDelivery } from '../../src/store/outbox-delivery.ts'
 import { databaseKinds, freshStore, sized } from '../support/databases.ts'
 import { until } from './support.ts'
 
