@@ -6,10 +6,15 @@ import type { Services } from '../../services.ts'
 import { seconds } from '../../store/single-use.ts'
 import type { Client } from '../client/client.ts'
 
-/** RS256 unless the client registered another: it is what real clients expect. */
-export const idTokenAlgorithm = (client: Client): SigningAlgorithm => {
+/**
+ * RS256 unless the client registered another: it is what real clients expect. One that has no key here any more is
+ * RS256 too, for a token that an app may refuse helps it more than no answer.
+ */
+export const idTokenAlgorithm = ({ keys }: Pick<Services, 'keys'>, client: Client): SigningAlgorithm => {
   const registered = client.metadata.id_token_signed_response_alg
-  return registered !== undefined && isSigningAlgorithm(registered) ? registered : 'RS256'
+  return registered !== undefined && isSigningAlgorithm(registered) && keys.canSign(registered)
+    ? registered
+    : 'RS256'
 }
 
 const digests: Record<SigningAlgorithm, string> = {
@@ -44,7 +49,7 @@ export const issueIdToken = (
   client: Client,
   content: IdTokenContent,
 ): Promise<string> => {
-  const alg = idTokenAlgorithm(client)
+  const alg = idTokenAlgorithm({ keys }, client)
   const iat = seconds(now())
   return signJwt(keys.signer(alg), 'JWT', {
     ...content.person,

@@ -16,7 +16,7 @@ export const issueLogoutToken = (
   { sub, sid }: { sub: string; sid: string },
 ): Promise<string> => {
   const iat = seconds(now())
-  return signJwt(keys.signer(idTokenAlgorithm(client)), 'logout+jwt', {
+  return signJwt(keys.signer(idTokenAlgorithm({ keys }, client)), 'logout+jwt', {
     iss: issuer,
     sub,
     aud: client.id,
