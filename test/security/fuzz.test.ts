@@ -533,13 +533,13 @@ describe('SEC-114', () => {
           message = await valid(world)
         }
         const batch = Array.from({ length: atOnce }, () => bend(message, random))
-        await Promise.all(
-          batch.map(async bytes => {
-            const fault = await faultOf(bytes, statuses)
-            if (fault !== undefined)
-              failures.push(`seed ${seed}: ${fault}\n${bytes.toString('latin1').slice(0, 3000)}`)
-          }),
-        )
+        const answers = await Promise.all(batch.map(async bytes => ({ bytes, ...(await send(bytes)) })))
+        for (const { bytes, status, took } of answers) {
+          statuses.set(status, (statuses.get(status) ?? 0) + 1)
+          const fault = await faultOf(bytes, { status, took })
+          if (fault !== undefined)
+            failures.push(`seed ${seed}: ${fault}\n${bytes.toString('latin1').slice(0, 3000)}`)
+        }
       }
       expect(failures.slice(0, 3)).toEqual([])
       expect(server.logged.filter(line => line.includes('"request.failed"')).slice(0, 3)).toEqual([])
@@ -565,12 +565,19 @@ const completed = (bytes: Buffer): Buffer => {
   return Buffer.concat([whole, Buffer.alloc(Math.max(0, length - (whole.length - end - 4)), 'x')])
 }
 
-/** What is wrong with the answer, or undefined. A slow one is sent again: a hang is there every time. */
-const faultOf = async (bytes: Buffer, statuses: Map<number, number>): Promise<string | undefined> => {
-  const once = () => sendRaw(server, completed(bytes), 2000).catch(() => ({ status: -1, took: 2000 }))
-  let { status, took } = await once()
-  if (took > 1000) ({ status, took } = await once())
-  statuses.set(status, (statuses.get(status) ?? 0) + 1)
-  if (status >= 500) return `status ${status}`
-  return took > 1000 ? `nothing for ${Math.round(took)} ms` : undefined
+type Outcome = { status: number; took: number }
+
+const send = async (bytes: Buffer): Promise<Outcome> =>
+  sendRaw(server, completed(bytes), 2000).catch(() => ({ status: -1, took: 2000 }))
+
+const isTooSlow = ({ took }: Outcome): boolean => took > 1000
+
+/**
+ * What is wrong with an answer, or undefined. One that came late, or was turned away because passwords are being
+ * hashed for others, is asked for again with nobody beside it: a hang is there every time.
+ */
+const faultOf = async (bytes: Buffer, first: Outcome): Promise<string | undefined> => {
+  const outcome = isTooSlow(first) || first.status === 503 ? await send(bytes) : first
+  if (outcome.status >= 500) return `status ${outcome.status}`
+  return isTooSlow(outcome) ? `nothing for ${Math.round(outcome.took)} ms` : undefined
 }
