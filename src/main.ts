@@ -151,6 +151,7 @@ const outboundOf = (config: Config): OutboundFetch =>
     allow: addressList(config.outbound.allow),
     ports: config.outbound.ports,
     caFile: config.outbound.ca,
+    extraCaFile: process.env['NODE_EXTRA_CA_CERTS'],
   })
 
 export type Running = {

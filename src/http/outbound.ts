@@ -1,14 +1,11 @@
 /** The only way out. Addresses are checked inside the socket's own lookup (contracts.md section 6, Outgoing requests). */
 import { lookup as systemLookup } from 'node:dns'
-import { readFileSync } from 'node:fs'
+import { existsSync, readFileSync } from 'node:fs'
 import http from 'node:http'
 import https from 'node:https'
-import { BlockList, isIP, type LookupFunction } from 'node:net'
+import { isIP, type LookupFunction } from 'node:net'
 import tls from 'node:tls'
-import { plainAddress } from './proxy.ts'
-
-/** Who wrote the address: the operator (command line, admin, configuration), or whoever may register a client. */
-export type Trust = 'operator' | 'dynamic'
+import { type AddressRules, makeAddressRule, type Trust } from './outbound-addresses.ts'
 
 export type OutboundRequest = {
   url: string
@@ -35,12 +32,12 @@ export class OutboundFailed extends Error {
   override name = 'OutboundFailed'
 }
 
-export type OutboundRules = {
-  /** Loopback, and plain http to it, is allowed for what the operator wrote when the issuer is loopback itself. */
-  loopbackIssuer: boolean
-  allow: BlockList
+/** Plain http goes where the issuer is loopback, to addresses the operator wrote. */
+export type OutboundRules = AddressRules & {
   ports: readonly string[]
   caFile?: string | undefined
+  /** `NODE_EXTRA_CA_CERTS`: Node forgets it where we name authorities ourselves. */
+  extraCaFile?: string | undefined
 }
 
 const connectTimeout = 2_000
@@ -48,101 +45,25 @@ const totalTimeout = 5_000
 const mostAtOnce = 20
 const mostPerHost = 2
 
-const listOf = (ranges: [string, number][], check: BlockList, family: 'ipv4' | 'ipv6'): void => {
-  for (const [address, bits] of ranges) check.addSubnet(address, bits, family)
-}
-
-/** Special-use ranges (RFC 6890) by what may be done about them. */
-const makeRanges = () => {
-  const never = new BlockList()
-  listOf(
-    [
-      ['0.0.0.0', 8],
-      ['169.254.0.0', 16],
-      ['100.100.100.200', 32],
-      ['192.0.0.192', 32],
-      ['224.0.0.0', 4],
-      ['240.0.0.0', 4],
-    ],
-    never,
-    'ipv4',
-  )
-  listOf(
-    [
-      ['::', 128],
-      ['fe80::', 10],
-      ['fd00:ec2::254', 128],
-      ['fd20:ce::254', 128],
-      ['ff00::', 8],
-    ],
-    never,
-    'ipv6',
-  )
-  const loopback = new BlockList()
-  listOf([['127.0.0.0', 8]], loopback, 'ipv4')
-  listOf([['::1', 128]], loopback, 'ipv6')
-  const inner = new BlockList()
-  listOf(
-    [
-      ['10.0.0.0', 8],
-      ['100.64.0.0', 10],
-      ['172.16.0.0', 12],
-      ['192.0.0.0', 24],
-      ['192.0.2.0', 24],
-      ['192.88.99.0', 24],
-      ['192.168.0.0', 16],
-      ['198.18.0.0', 15],
-      ['198.51.100.0', 24],
-      ['203.0.113.0', 24],
-    ],
-    inner,
-    'ipv4',
-  )
-  listOf(
-    [
-      ['64:ff9b::', 96],
-      ['64:ff9b:1::', 48],
-      ['100::', 64],
-      ['2001::', 23],
-      ['2001:db8::', 32],
-      ['2002::', 16],
-      ['fc00::', 7],
-    ],
-    inner,
-    'ipv6',
-  )
-  return { never, loopback, inner }
-}
-
-type Verdict = { allowed: true } | { allowed: false; setting: string }
-
-/** Whether an address may be connected to. */
-export const makeAddressRule = (rules: OutboundRules) => {
-  const { never, loopback, inner } = makeRanges()
-  return (address: string, trust: Trust): Verdict => {
-    const plain = plainAddress(address)
-    const family = isIP(plain) === 6 ? 'ipv6' : 'ipv4'
-    // ::7f00:1 and ::ffff:0:0/96 in hexadecimal carry IPv4 addresses as well; neither is a place to go.
-    if (never.check(plain, family) || /^::(ffff:)?[0-9a-f]{1,4}:[0-9a-f]{1,4}$/i.test(plain))
-      return { allowed: false, setting: 'no setting allows link-local, multicast or metadata addresses' }
-    if (rules.allow.check(plain, family)) return { allowed: true }
-    if (loopback.check(plain, family))
-      return rules.loopbackIssuer && trust === 'operator'
-        ? { allowed: true }
-        : { allowed: false, setting: 'LINTEL_OUTBOUND_ALLOW would have to name this loopback address' }
-    if (inner.check(plain, family) && trust !== 'operator')
-      return { allowed: false, setting: 'LINTEL_OUTBOUND_ALLOW would have to name this private range' }
-    return { allowed: true }
-  }
-}
-
 const isLocalName = (hostname: string): boolean => hostname === 'localhost' || hostname.endsWith('.localhost')
 
-/** Makes the outgoing client. No redirect is followed, no cookie kept, no proxy taken from the environment. */
-export const makeOutbound = (rules: OutboundRules): OutboundFetch => {
+export type ResolveHost = (
+  hostname: string,
+  options: { all: true },
+  answer: (error: NodeJS.ErrnoException | null, found: { address: string; family: number }[]) => void,
+) => void
+
+/**
+ * Makes the outgoing client. No redirect is followed, no cookie kept, no proxy taken from the environment.
+ *
+ * @param resolveHost what knows the addresses of a name; every connection asks it once, and goes to what it said
+ */
+export const makeOutbound = (
+  rules: OutboundRules,
+  resolveHost: ResolveHost = systemLookup,
+): OutboundFetch => {
   const judge = makeAddressRule(rules)
-  const ca =
-    rules.caFile === undefined ? undefined : [...tls.rootCertificates, readFileSync(rules.caFile, 'utf8')]
+  const ca = authorities(rules)
   const queue = makeQueue()
 
   const lookupFor =
@@ -174,7 +95,7 @@ export const makeOutbound = (rules: OutboundRules): OutboundFetch => {
           { address: '127.0.0.1', family: 4 },
           { address: '::1', family: 6 },
         ])
-      systemLookup(hostname, { all: true }, answer)
+      resolveHost(hostname, { all: true }, answer)
     }
 
   const checkUrl = (text: string, trust: Trust): URL => {
@@ -259,6 +180,16 @@ export const makeOutbound = (rules: OutboundRules): OutboundFetch => {
       leave()
     }
   }
+}
+
+/** Node's own authorities stand for themselves unless the operator names further ones. */
+const authorities = ({ caFile, extraCaFile }: OutboundRules): string[] | undefined => {
+  if (caFile === undefined) return undefined
+  const named = [...tls.rootCertificates, readFileSync(caFile, 'utf8')]
+  // One that cannot be read Node has warned of, and goes on without, as it does everywhere.
+  return extraCaFile !== undefined && existsSync(extraCaFile)
+    ? [...named, readFileSync(extraCaFile, 'utf8')]
+    : named
 }
 
 /** When no address of several could be reached, what Node throws has no message of its own. */
