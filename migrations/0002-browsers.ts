@@ -24,6 +24,9 @@ export const up = async (knex: Knex): Promise<void> => {
     table.bigInteger('ended_at')
     table.text('end_reason')
   })
+  // Sessions that have ended by age and that nobody was told of are looked for every few seconds.
+  await knex.raw('create index session_expiry on session (expires_at) where ended_at is null')
+  await knex.raw('create index session_idle on session ((seen_at + idle_ttl)) where ended_at is null')
   await knex.schema.createTable('sign_in', table => {
     table.text('id').primary()
     table.text('browser_id')

@@ -265,14 +265,15 @@ export const endSessions = async (
 
 const agedOut = statement<{ now: number; limit: number }, { id: string; userId: string; expiresAt: number }>(
   'session.aged-out',
-  (knex, { now, limit }) =>
-    knex('session')
-      .select({ id: 'id', userId: 'user_id', expiresAt: 'expires_at' })
-      .whereNull('ended_at')
-      .andWhere(ended =>
-        ended.where('expires_at', '<=', now).orWhereRaw('seen_at + idle_ttl <= cast(? as bigint)', [now]),
-      )
-      .limit(limit),
+  (knex, { now, limit }) => {
+    const columns = { id: 'id', userId: 'user_id', expiresAt: 'expires_at' }
+    const alive = () => knex('session').select(columns).whereNull('ended_at')
+    // Two reads in one, each by its own index: with OR or UNION, SQLite looks through every session.
+    return alive()
+      .andWhereRaw('seen_at + idle_ttl <= cast(? as bigint)', [now])
+      .unionAll(alive().andWhere('expires_at', '<=', now))
+      .limit(limit)
+  },
 )
 
 /** Sessions that have ended by age or idleness and that nobody was told of yet. */
