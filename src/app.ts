@@ -41,11 +41,15 @@ export const makeApp = (
   const strictTransport = !config.loopback && config.issuer.startsWith('https:')
   const app = new Koa()
   const warned = onceAMinute(services)
-  const addressOf = addressThrough(addressList(config.trustedProxies), peer => {
-    readiness.warnings.add(
-      'forwarded headers come from a peer that LINTEL_TRUSTED_PROXIES does not name: all people share one throttle',
-    )
-    warned(() => services.log.warn('proxy.untrusted', { peer, setting: 'LINTEL_TRUSTED_PROXIES' }))
+  const addressOf = addressThrough({
+    trusted: addressList(config.trustedProxies),
+    throughFile: 'path' in config.listen,
+    onUntrusted: peer => {
+      readiness.warnings.add(
+        'forwarded headers come from a peer that LINTEL_TRUSTED_PROXIES does not name: all people share one throttle',
+      )
+      warned(() => services.log.warn('proxy.untrusted', { peer, setting: 'LINTEL_TRUSTED_PROXIES' }))
+    },
   })
   app.use(recordVisit(addressOf))
   app.use(logRequests(services))

@@ -29,22 +29,32 @@ const mostRemembered = 10_000
 /** How many hops of `X-Forwarded-For` are looked at. */
 const mostHops = 20
 
-/**
- * The address of whoever sent the request: the last hop that is not one of our proxies.
- *
- * @param onUntrusted told when a peer that is not trusted sends forwarded headers: usually a missing setting
- */
-export const addressThrough = (
-  trusted: BlockList,
-  onUntrusted: (peer: string) => void,
-): ((ctx: Context) => string) => {
+/** Some proxies write the port as well: `198.51.100.7:52011`, `[2001:db8::7]:52011`. */
+const withoutPort = (hop: string): string => hop.replace(/^(\d+\.\d+\.\d+\.\d+|\[[^\]]*\]):\d{1,5}$/, '$1')
+
+export type AddressSource = {
+  /** Our proxies. */
+  trusted: BlockList
+  /** Requests come through a socket file. It has no addresses: whoever may open it is on this machine, like a proxy. */
+  throughFile: boolean
+  /** Told when a peer that is not trusted sends forwarded headers: usually a missing setting. */
+  onUntrusted: (peer: string) => void
+}
+
+/** The address of whoever sent the request: the last hop that is not one of our proxies. */
+export const addressThrough = ({
+  trusted,
+  throughFile,
+  onUntrusted,
+}: AddressSource): ((ctx: Context) => string) => {
   const isTrusted = rememberingList(trusted)
+  // A peer that hung up already has no address either, and is nobody's proxy.
+  const nameless = throughFile ? '127.0.0.1' : '0.0.0.0'
   return ctx => {
-    const peer = plainAddress(ctx.req.socket.remoteAddress ?? '127.0.0.1')
+    const peer = plainAddress(ctx.req.socket.remoteAddress ?? nameless)
     const header = ctx.req.headers['x-forwarded-for']
     const forwarded = Array.isArray(header) ? header.join(',') : header
-    // A unix socket has no address: whoever may open it is on this machine, like a proxy.
-    const peerIsTrusted = ctx.req.socket.remoteAddress === undefined || isTrusted(peer)
+    const peerIsTrusted = throughFile || isTrusted(peer)
     if (!peerIsTrusted) {
       if (forwarded !== undefined || ctx.req.headers['forwarded'] !== undefined) onUntrusted(peer)
       return peer
@@ -53,7 +63,7 @@ export const addressThrough = (
     const hops = forwarded.slice(-2000).split(',').slice(-mostHops)
     let address = peer
     for (const hop of hops.reverse()) {
-      const candidate = plainAddress(hop.trim())
+      const candidate = plainAddress(withoutPort(hop.trim()))
       if (isIP(candidate) === 0) break
       address = candidate
       if (!isTrusted(candidate)) break
