@@ -9,7 +9,6 @@ export const up = async (knex: Knex): Promise<void> => {
     table.text('client_id').notNullable()
     table.text('request').notNullable()
     table.text('address').notNullable()
-    table.text('consented_session_id')
     table.bigInteger('expires_at').notNullable()
     table.bigInteger('used_at')
     table.index(['address', 'expires_at'])

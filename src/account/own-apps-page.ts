@@ -99,7 +99,7 @@ export const ownAppsOf = async ({ store, now, clients }: ReadNeeds, userId: stri
       return [
         {
           client,
-          consented: consent?.scope.split(' '),
+          consented: consent?.scope.split(' ').filter(scope => scope !== ''),
           since: consent?.givenAt ?? Math.min(...times),
           sessions: usedIn.length,
           lasting: keptBy.length > 0,

@@ -5,6 +5,7 @@ import type { Client } from '../oauth/client/client.ts'
 import * as clients from '../oauth/client/client.ts'
 import { type ClientMetadata, metadataNames, parseClientMetadata } from '../oauth/client/client-metadata.ts'
 import { redirectUriWarning } from '../oauth/client/redirect-uri.ts'
+import { newClientSecret, rotateClientSecret } from '../oauth/client/secrets-of-clients.ts'
 import { offeredBy } from '../oauth/offered.ts'
 import type { Services } from '../services.ts'
 import { GuardFailed, type Write } from '../store/commit.ts'
@@ -100,16 +101,34 @@ const commitOrConflict = async ({ store }: Pick<Services, 'store'>, writes: Writ
   }
 }
 
+/** Tells the audit of metadata that was refused: somebody may be trying what must not be (SEC-008). */
+const auditingRejection = async <T>(
+  { audit }: Pick<Services, 'audit'>,
+  actor: Actor,
+  clientId: string | undefined,
+  run: () => Promise<T>,
+): Promise<T> => {
+  try {
+    return await run()
+  } catch (error) {
+    if (error instanceof Refusal && error.status === 400) {
+      const { visit, by } = actorOf(actor)
+      const detail = { by, description: error.description }
+      await audit.record({ event: 'client.rejected', visit, clientId, reason: error.error, detail })
+    }
+    throw error
+  }
+}
+
 /**
  * Registers a client by its metadata (RFC 7591 section 2), among which `client_id` and `client_secret` may be chosen.
  *
  * @throws Refusal `invalid_client_metadata`, `invalid_redirect_uri` or `client_id_taken`
  */
-export const createClient = async (
-  services: Needs,
-  metadata: unknown,
-  actor: Actor,
-): Promise<ClientOutcome> => {
+export const createClient = (services: Needs, metadata: unknown, actor: Actor): Promise<ClientOutcome> =>
+  auditingRejection(services, actor, undefined, () => create(services, metadata, actor))
+
+const create = async (services: Needs, metadata: unknown, actor: Actor): Promise<ClientOutcome> => {
   const { client_id, client_secret, ...rest } = requireObject(metadata)
   const parsed = parseClientMetadata(rest, 'operator', offeredBy(services))
   const id = client_id === undefined ? undefined : await checkId(services, client_id)
@@ -146,11 +165,12 @@ export const metadataOf = ({ metadata, profile }: Client): ClientMetadata => ({ 
  *
  * @throws Refusal
  */
-export const updateClient = async (
-  services: Needs,
-  { id, patch }: { id: string; patch: unknown },
-  actor: Actor,
-): Promise<ClientOutcome> => {
+export const updateClient = (services: Needs, change: ClientChange, actor: Actor): Promise<ClientOutcome> =>
+  auditingRejection(services, actor, change.id, () => update(services, change, actor))
+
+export type ClientChange = { id: string; patch: unknown }
+
+const update = async (services: Needs, { id, patch }: ClientChange, actor: Actor): Promise<ClientOutcome> => {
   const client = await requireClient(services, id)
   const { client_id, client_secret, ...changes } = requireObject(patch)
   if (client_id !== undefined && client_id !== client.id)
@@ -159,8 +179,7 @@ export const updateClient = async (
     throw new Refusal('invalid_client_metadata', 'client_secret cannot be set here; use rotate-secret')
   const next = parseClientMetadata(mergePatch(metadataOf(client), changes), 'operator', offeredBy(services))
   const now = services.now()
-  const made =
-    needsSecret(next) && client.secrets.length === 0 ? clients.newClientSecret(client.id, now) : undefined
+  const made = needsSecret(next) && client.secrets.length === 0 ? newClientSecret(client.id, now) : undefined
   const { visit, by } = actorOf(actor)
   await commitOrConflict(services, [
     ...clients.updateClient(client.id, next, now),
@@ -196,7 +215,7 @@ export const rotateSecret = async (
       'no_secret',
       `${quoted(client.id)} has no secret: its token_endpoint_auth_method is ${client.metadata.token_endpoint_auth_method}`,
     )
-  const made = clients.rotateClientSecret(client.id, services.now(), oldEndsIn)
+  const made = rotateClientSecret(client.id, services.now(), oldEndsIn)
   const { visit, by } = actorOf(actor)
   await commitOrConflict(services, [
     ...made.writes,

@@ -1,5 +1,6 @@
 /** GET /assets/:name — the files of `public/` under hashed names. */
 import { type Assets, assetCaching } from './assets.ts'
+import { isKnown } from './document.ts'
 import { notFound } from './refusal.ts'
 import type { Route } from './route.ts'
 
@@ -13,7 +14,7 @@ export const assetsRoute = (assets: Assets): Route => ({
       if (!asset) throw notFound()
       ctx.res.setHeader('Cache-Control', assetCaching)
       ctx.res.setHeader('ETag', asset.etag)
-      if (ctx.req.headers['if-none-match'] === asset.etag) {
+      if (isKnown(ctx.req.headers['if-none-match'], asset.etag)) {
         ctx.status = 304
         return
       }

@@ -14,6 +14,8 @@ export type Route = {
   kind: RouteKind
   handlers: Partial<Record<Method, Handler>>
   cors?: CorsRule
+  /** Its GET does something, as the protocol wants it: HEAD, which must not, is 405. */
+  getActs?: boolean
   /** The name discovery lists it under, such as `token_endpoint`. */
   discovery?: string
   /** Outside the issuer's path as well: where RFC 8414 section 3.1 puts a well-known document. */
@@ -32,7 +34,11 @@ export const routeName = (ctx: Context): string => names.get(ctx.req) ?? 'none'
 
 const methodsOf = (route: Route): string[] => {
   const methods = Object.keys(route.handlers)
-  return [...methods, ...(route.handlers.GET ? ['HEAD'] : []), ...(route.cors ? ['OPTIONS'] : [])]
+  return [
+    ...methods,
+    ...(route.handlers.GET && !route.getActs ? ['HEAD'] : []),
+    ...(route.cors ? ['OPTIONS'] : []),
+  ]
 }
 
 const respond = (route: Route, strictTransport: boolean): Middleware => {
@@ -46,7 +52,9 @@ const respond = (route: Route, strictTransport: boolean): Middleware => {
       if (ctx.method === 'OPTIONS') return answerPreflight(ctx, route.cors, methods)
       allowReading(ctx, route.cors)
     }
-    const handler = route.handlers[(ctx.method === 'HEAD' ? 'GET' : ctx.method) as Method]
+    const handler = methods.includes(ctx.method)
+      ? route.handlers[(ctx.method === 'HEAD' ? 'GET' : ctx.method) as Method]
+      : undefined
     if (!handler)
       throw new Refusal('invalid_request', `${ctx.method} is not allowed here`, 405, {
         headers: { Allow: methods.join(', ') },

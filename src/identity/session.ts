@@ -270,7 +270,7 @@ const agedOut = statement<{ now: number; limit: number }, { id: string; userId: 
     const alive = () => knex('session').select(columns).whereNull('ended_at')
     // Two reads in one, each by its own index: with OR or UNION, SQLite looks through every session.
     return alive()
-      .andWhereRaw('seen_at + idle_ttl <= cast(? as bigint)', [now])
+      .andWhereRaw('seen_at + idle_ttl <= ?', [now])
       .unionAll(alive().andWhere('expires_at', '<=', now))
       .limit(limit)
   },

@@ -2,7 +2,7 @@
 import { type Write, write } from '../store/commit.ts'
 import type { Store } from '../store/database.ts'
 import { seconds } from '../store/single-use.ts'
-import { statement } from '../store/statement.ts'
+import { insertion, statement } from '../store/statement.ts'
 
 /** How failures of one kind are counted. */
 export type ThrottleRule = {
@@ -35,6 +35,15 @@ export const addressRules: ThrottleRule[] = [
   { name: 'sign-in address minute', window: 60, sliding: false, lockAt: 20 },
   { name: 'sign-in address hour', window: 3600, sliding: false, lockAt: 100 },
 ]
+
+type CountRow = {
+  key: string
+  count: number
+  first_at: number
+  last_at: number
+  locked_until: number
+  expires_at: number
+}
 
 type UpsertValues = {
   key: string
@@ -106,6 +115,22 @@ export const countFailure = (rule: ThrottleRule, subject: string, now: Date): Wr
     },
     'any',
   )
+
+const marking = insertion<CountRow>('throttle', [
+  'key',
+  'count',
+  'first_at',
+  'last_at',
+  'locked_until',
+  'expires_at',
+])
+
+/** The write, and guard, that counts something once in its window: refused when it was counted before. */
+export const countOnce = (rule: ThrottleRule, subject: string, now: Date): Write => {
+  const at = seconds(now)
+  const row = { key: keyOf(rule, subject), count: 1, first_at: at, last_at: at, locked_until: 0 }
+  return write(marking, { ...row, expires_at: at + rule.window })
+}
 
 /** The write that forgets a count, after a success. */
 export const forgetFailures = (rule: ThrottleRule, subject: string): Write =>

@@ -23,14 +23,13 @@ const situation = (change: Partial<Situation> = {}): Situation => ({
   present: alice,
   signIn: undefined,
   consented: new Set(['openid']),
-  consentedNow: false,
   isFirstParty: false,
   now,
   ...change,
 })
 
 const anonymous = { present: undefined }
-const never = { consented: new Set<string>() }
+const never = { consented: undefined }
 
 type Case = [what: string, Partial<AuthorizationRequest>, Partial<Situation>, string]
 
@@ -45,11 +44,10 @@ const cases: Case[] = [
   ['offline_access and another are new', { scope: ['openid', 'email', 'offline_access'] }, {}, 'consent'],
   ['no scope at all, never asked', { scope: [] }, never, 'consent'],
   ['no scope at all, asked before', { scope: [] }, {}, 'respond'],
-  ['consent given on this very request', { scope: ['email'] }, { consentedNow: true }, 'respond'],
+  ['no scope at all, allowed before with none', { scope: [] }, { consented: new Set<string>() }, 'respond'],
   ['a first-party app is never asked for', { scope: ['email'] }, { ...never, isFirstParty: true }, 'respond'],
 
   ['prompt=consent', { prompt: ['consent'] }, {}, 'consent'],
-  ['prompt=consent, just given', { prompt: ['consent'] }, { consentedNow: true }, 'respond'],
   ['prompt=consent of a first-party app', { prompt: ['consent'] }, { isFirstParty: true }, 'respond'],
 
   ['prompt=login', { prompt: ['login'] }, {}, 'sign-in again'],
@@ -134,7 +132,7 @@ describe('nextStep', () => {
 describe('grantedScope', () => {
   const scope = ['openid', 'offline_access', 'email']
   const without = ['openid', 'email']
-  const nobodyAsked = { consented: new Set<string>(), consentedNow: false, isFirstParty: false }
+  const nobodyAsked = { consented: undefined, consentedNow: false, isFirstParty: false }
   it.each([
     ['it was never shown', nobodyAsked, true, without],
     [

@@ -316,9 +316,33 @@ describe('methods', () => {
     })
   })
 
-  it('SEC-025 a request that only looks (HEAD) is answered without a body', async () => {
-    const page = await server.browser().send(challengedUrl(web), { method: 'HEAD' })
-    expect(page.status).toBe(303)
-    expect(page.body).toBe('')
+  it('SEC-025 HEAD looks and does nothing: 405 where GET acts, no body where it shows', async () => {
+    const before = await server.counts()
+    for (const path of [challengedUrl(web), '/logout']) {
+      const acting = await server.browser().send(path, { method: 'HEAD' })
+      expect(acting.status).toBe(405)
+      expect(acting.headers['allow']).not.toContain('HEAD')
+    }
+    expect(await server.counts()).toEqual(before)
+    const looking = await server.browser().send('/', { method: 'HEAD' })
+    expect(looking.status).toBe(200)
+    expect(looking.body).toBe('')
+  })
+})
+
+describe('requests that no person sees', () => {
+  it('what an image or a frame asks for is not stored: nobody can fill what an address may have under way', async () => {
+    const before = await server.counts()
+    for (const destination of ['image', 'script', 'iframe', 'empty']) {
+      const answer = await server
+        .browser()
+        .send(challengedUrl(web), { headers: { 'sec-fetch-dest': destination } })
+      expect(new URL(answer.location ?? '').searchParams.get('error')).toBe('interaction_required')
+    }
+    expect(await server.counts()).toEqual(before)
+    const seen = await server
+      .browser()
+      .send(challengedUrl(web), { headers: { 'sec-fetch-dest': 'document' } })
+    expect(seen.location).toContain('/sign-in/')
   })
 })

@@ -48,14 +48,12 @@ export const otherBrowser = (description: string): Refusal =>
 
 /** What the decision looks at, taken from what was read. */
 export const situationOf = (
-  { client, standing, transaction }: Omit<Asked, 'replyTo'>,
+  { client, standing, transaction }: Omit<Asked, 'replyTo' | 'request'>,
   now: Date,
 ): Situation => ({
   present: standing.person,
   signIn: transaction?.signIn,
   consented: standing.consented,
-  consentedNow:
-    standing.person !== undefined && transaction?.consentedSessionId === standing.person.sessionId,
   isFirstParty: client.isFirstParty,
   now: seconds(now),
 })

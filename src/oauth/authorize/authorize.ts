@@ -7,7 +7,7 @@ import type { Refusal } from '../../http/refusal.ts'
 import type { Route } from '../../http/route.ts'
 import { presentedCookie } from '../../identity/browser.ts'
 import type { Services } from '../../services.ts'
-import { accountSelectionRequired, consentRequired, loginRequired } from '../errors.ts'
+import { accountSelectionRequired, consentRequired, interactionRequired, loginRequired } from '../errors.ts'
 import { type Asked, findUnderWay, respondOnce, situationOf } from './asked.ts'
 import { beginTransaction, beginUnowned, claimUnderWay, type RequestIds } from './begin-transaction.ts'
 import { readIncoming } from './incoming.ts'
@@ -41,6 +41,16 @@ const pageOf = (step: Step, ids: RequestIds): string =>
       ? `/accounts/${ids.signIn}`
       : `/sign-in/${ids.signIn}`
 
+/**
+ * Pages are for a window that a person sees. What an image, a script or a frame asks for is not stored: any page on the
+ * web could fill the requests that an address may have under way. A browser that says nothing of it passes.
+ */
+const refuseUnseen = (ctx: Context, wayBack: ReplyTo): void => {
+  const destination = ctx.req.headers['sec-fetch-dest']
+  if (destination === undefined || destination === 'document') return
+  throw interactionRequired('a page would have to be shown, which only a whole window can', { wayBack })
+}
+
 /** The routes of the flow. */
 export const authorizeRoutes = (
   services: AuthorizeNeeds,
@@ -67,6 +77,7 @@ export const authorizeRoutes = (
         'the person would have to be asked, or is not the one that was meant',
         replyTo,
       )
+    if (!transaction) refuseUnseen(ctx, replyTo)
     const ids = transaction
       ? { transaction: transaction.id, signIn: transaction.signInId }
       : await beginTransaction(services, ctx, basePath, {
@@ -82,6 +93,7 @@ export const authorizeRoutes = (
   const begin = async (ctx: Context, params: Params): Promise<void> => {
     const { client, request, replyTo } = await readIncoming(services, ctx, params)
     if (ctx.method === 'POST' && presentedCookie(services, ctx) === undefined) {
+      refuseUnseen(ctx, replyTo)
       const askAgain = request.prompt.includes('login') || request.maxAge === 0
       const ids = await beginUnowned(services, ctx, basePath, {
         client,
@@ -105,12 +117,13 @@ export const authorizeRoutes = (
       path: '/authorize',
       kind: 'page',
       formMayLeave: true,
+      getActs: true,
       discovery: 'authorization_endpoint',
       handlers: {
         GET: ctx => begin(ctx, Params.parse(ctx.querystring)),
         POST: async ctx => begin(ctx, await readFormBody(ctx)),
       },
     },
-    { path: '/authorize/:id', kind: 'page', formMayLeave: true, handlers: { GET: goOn } },
+    { path: '/authorize/:id', kind: 'page', formMayLeave: true, getActs: true, handlers: { GET: goOn } },
   ]
 }

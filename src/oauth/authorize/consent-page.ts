@@ -26,14 +26,18 @@ const destination = (redirectUri: string): { redirectHost: string; isLocal: bool
 /** The scopes as the page shows them; API scopes stand under the name of their API. */
 export const shownScopes = (
   scope: readonly string[],
-  consented: ReadonlySet<string>,
+  consented: ReadonlySet<string> | undefined,
   resources: ResourceDirectory,
 ) =>
   scope
     .filter(name => name !== 'openid' || scope.length === 1)
     .map(name => {
       const resource = resources.ofScope(name)
-      return { name, title: resource ? `${resource.name}: ${name}` : name, isNew: !consented.has(name) }
+      return {
+        name,
+        title: resource ? `${resource.name}: ${name}` : name,
+        isNew: consented?.has(name) !== true,
+      }
     })
 
 /** The route of the page. */
@@ -70,7 +74,8 @@ export const consentRoute = (
         client: { ...askerOf(client), ...destination(request.replyTo.redirectUri) },
         user: { username: person.username, name: person.name ?? undefined },
         scopes: shownScopes(scope, consented, resources),
-        rememberedScopes: [...consented],
+        // What is new stands out only beside what is not.
+        rememberedScopes: scope.every(name => consented?.has(name)) ? [] : [...(consented ?? [])],
         switchUrl: `${basePath}/accounts/${transaction.signInId}`,
         offline: scope.includes('offline_access'),
       },
@@ -91,7 +96,7 @@ export const consentRoute = (
       throw accessDenied('the person did not allow it', { wayBack: replyTo })
     }
     if (decision !== 'allow') return show(ctx)
-    const remembered = [...new Set([...consented, ...scope])]
+    const remembered = [...new Set([...(consented ?? []), ...scope])]
     await respondOnce(() =>
       respondWithCode(services, settings, ctx, { client, request, replyTo, person, scope }, [
         take,

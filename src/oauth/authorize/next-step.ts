@@ -9,10 +9,8 @@ export type Situation = {
   present: Present | undefined
   /** What this request's own sign-in ended in. */
   signIn: { sessionId: string; authenticated: boolean } | undefined
-  /** The scopes that the person has allowed this client before. */
-  consented: ReadonlySet<string>
-  /** The person has just answered the consent page of this very request. */
-  consentedNow: boolean
+  /** The scopes that the person has allowed this client before; undefined where they were never asked. */
+  consented: ReadonlySet<string> | undefined
   isFirstParty: boolean
   /** Seconds. */
   now: number
@@ -43,13 +41,12 @@ export const nextStep = (request: AuthorizationRequest, situation: Situation): S
     request.maxAge !== undefined && (request.maxAge === 0 || now - present.authTime > request.maxAge)
   if (request.prompt.includes('select_account') && !arrived) return { kind: 'choose-account' }
   if ((request.prompt.includes('login') || tooOld) && !askedNow) return { kind: 'sign-in', askAgain: true }
-  if (situation.isFirstParty || situation.consentedNow) return { kind: 'respond' }
-  const missing = request.scope.some(scope => !situation.consented.has(scope) && !neverAskedAlone.has(scope))
+  if (situation.isFirstParty) return { kind: 'respond' }
+  const { consented } = situation
   // A request for no scope at all still hands the app a person's authorization: it is asked for once.
-  const neverAsked = situation.consented.size === 0
-  return missing || neverAsked || request.prompt.includes('consent')
-    ? { kind: 'consent' }
-    : { kind: 'respond' }
+  if (!consented || request.prompt.includes('consent')) return { kind: 'consent' }
+  const missing = request.scope.some(scope => !consented.has(scope) && !neverAskedAlone.has(scope))
+  return { kind: missing ? 'consent' : 'respond' }
 }
 
 /**
@@ -58,11 +55,17 @@ export const nextStep = (request: AuthorizationRequest, situation: Situation): S
  */
 export const grantedScope = (
   request: AuthorizationRequest,
-  situation: Pick<Situation, 'consented' | 'consentedNow' | 'isFirstParty'>,
+  {
+    consented,
+    consentedNow = false,
+    isFirstParty,
+  }: Pick<Situation, 'consented' | 'isFirstParty'> & {
+    /** The consent page is answered. */ consentedNow?: boolean
+  },
   canRefresh: boolean,
 ): string[] =>
   request.scope.filter(
     scope =>
       scope !== 'offline_access' ||
-      (canRefresh && (situation.consentedNow || situation.isFirstParty || situation.consented.has(scope))),
+      (canRefresh && (consentedNow || isFirstParty || consented?.has(scope) === true)),
   )

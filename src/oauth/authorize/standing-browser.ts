@@ -23,7 +23,8 @@ export type SignedInPerson = {
 export type StandingBrowser = {
   browser: Browser | undefined
   person: SignedInPerson | undefined
-  consented: ReadonlySet<string>
+  /** Undefined where the person never allowed this client anything, or took it back. */
+  consented: ReadonlySet<string> | undefined
 }
 
 type Row = {
@@ -43,6 +44,7 @@ type Row = {
   sub: string
   name: string | null
   scope: string | null
+  consentGivenAt: number | null
   knownClient: string | null
 }
 
@@ -77,12 +79,13 @@ const reading = statement<{ browser: string; client: string }, Row>(
         sub: 'user.sub',
         name: 'user.name',
         scope: 'consent.scope',
+        consentGivenAt: 'consent.given_at',
         knownClient: 'session_client.client_id',
       })
       .where({ 'browser.id': browser }),
 )
 
-const nobody: StandingBrowser = { browser: undefined, person: undefined, consented: new Set() }
+const nobody: StandingBrowser = { browser: undefined, person: undefined, consented: undefined }
 
 /** Reads what stands at the browser that sent a request. A wrong or missing cookie is nobody. */
 export const readStandingBrowser = async (
@@ -115,6 +118,6 @@ export const readStandingBrowser = async (
       seenAt: row.seenAt,
       knowsClient: row.knownClient !== null,
     },
-    consented: new Set(row.scope ? row.scope.split(' ') : []),
+    consented: row.consentGivenAt ? new Set(row.scope?.split(' ').filter(scope => scope !== '')) : undefined,
   }
 }

@@ -81,7 +81,6 @@ export type Transaction = {
   reason: SignInReason
   /** What its own sign-in ended in. */
   signIn: { sessionId: string; authenticated: boolean } | undefined
-  consentedSessionId: string | null
   expiresAt: number
   usedAt: number | null
 }
@@ -94,7 +93,6 @@ type ReadRow = {
   told: string
   signInSessionId: string | null
   authenticated: number
-  consentedSessionId: string | null
   expiresAt: number
   usedAt: number | null
 }
@@ -110,7 +108,6 @@ const reading = statement<{ id: string }, ReadRow>('transaction.read', (knex, { 
       told: 'sign_in.told',
       signInSessionId: 'sign_in.session_id',
       authenticated: 'sign_in.authenticated',
-      consentedSessionId: 'transaction.consented_session_id',
       expiresAt: 'transaction.expires_at',
       usedAt: 'transaction.used_at',
     })
@@ -155,19 +152,10 @@ export const openTransaction = async (store: Store, id: string, now: Date): Prom
 const claiming = statement<{ id: string; browser: string }>('transaction.claim', (knex, { id, browser }) =>
   knex('transaction').where({ id }).whereNull('browser_id').update({ browser_id: browser }),
 )
-const consenting = statement<{ id: string; session: string }>(
-  'transaction.consent',
-  (knex, { id, session }) =>
-    knex('transaction').where({ id }).whereNull('used_at').update({ consented_session_id: session }),
-)
 
 /** The write, and guard, by which the first browser that opens it owns it. */
 export const claimTransaction = (id: string, browserId: string): Write =>
   write(claiming, { id, browser: browserId })
-
-/** The write that says that this session's person has just allowed it. */
-export const markConsented = (id: string, sessionId: string): Write =>
-  write(consenting, { id, session: sessionId })
 
 /** The write, and guard, that answers it. */
 export const takeTransaction = (id: string, now: Date): Write => transactions.take(id, now)

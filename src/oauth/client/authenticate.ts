@@ -50,7 +50,10 @@ export const authenticateClient = async (services: Needs, ctx: Context, params: 
   const triedHeader = ctx.req.headers.authorization !== undefined
   if (countHeader(ctx, 'authorization') > 1) throw invalidRequest('Authorization was sent more than once')
   const tries = readTries(ctx, params)
-  if (tries.length > 1) throw invalidRequest('the client authenticates in more than one way')
+  // An Authorization header that is no Basic is a second way as well, whatever its scheme.
+  const ways =
+    tries.length + (triedHeader && !tries.some(one => one.method.name === 'client_secret_basic') ? 1 : 0)
+  if (tries.length > 0 && ways > 1) throw invalidRequest('the client authenticates in more than one way')
   const [only] = tries
   if (!only) {
     if (triedHeader) throw invalidClient('the Authorization header cannot be read', true)

@@ -5,7 +5,8 @@ import type { Services } from '../../services.ts'
 import { equalInConstantTime, hashSecret } from '../../store/secret.ts'
 import { seconds } from '../../store/single-use.ts'
 import type { Presented } from './auth-methods.ts'
-import { type Client, markSecretUsed } from './client.ts'
+import type { Client } from './client.ts'
+import { markSecretUsed } from './secrets-of-clients.ts'
 
 /** Longer than any secret; what is longer is not even hashed. */
 const longestSecret = 1000

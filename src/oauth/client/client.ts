@@ -2,20 +2,12 @@
 import { changed } from '../../store/change.ts'
 import { type Write, write } from '../../store/commit.ts'
 import type { Store } from '../../store/database.ts'
-import { handSecret, hashSecret } from '../../store/secret.ts'
 import { seconds } from '../../store/single-use.ts'
 import { insertion, statement } from '../../store/statement.ts'
 import { newTextKey } from '../../store/text-key.ts'
 import { type ClientMetadata, isNative } from './client-metadata.ts'
 import { type Policy, type ProfileName, policyOf } from './profile.ts'
-
-export type ClientSecret = {
-  id: string
-  hash: string
-  createdAt: number
-  expiresAt: number | null
-  lastUsedAt: number | null
-}
+import { type ClientSecret, deleteSecrets, newClientSecret, secretsOf } from './secrets-of-clients.ts'
 
 /** A client as code sees it: worked out once, when it is loaded, and never changed. */
 export type Client = {
@@ -63,19 +55,6 @@ const columns = {
 const reading = statement<{ id: string }, Row>('client.read', (knex, { id }) =>
   knex('client').select(columns).where({ id }),
 )
-const readingSecrets = statement<{ id: string }, ClientSecret>('client_secret.read', (knex, { id }) =>
-  knex('client_secret')
-    .select({
-      id: 'id',
-      hash: 'hash',
-      createdAt: 'created_at',
-      expiresAt: 'expires_at',
-      lastUsedAt: 'last_used_at',
-    })
-    .where({ client_id: id })
-    .orderBy('id'),
-)
-
 const originOf = (uri: string): string[] => (/^https?:/i.test(uri) ? [new URL(uri).origin] : [])
 
 const fromRow = (row: Row, secrets: ClientSecret[]): Client => {
@@ -109,7 +88,7 @@ const fromRow = (row: Row, secrets: ClientSecret[]): Client => {
 /** Reads a client past the cache: for commands and pages that change it. */
 export const readClient = async (store: Store, id: string): Promise<Client | undefined> => {
   const row = await store.one(reading, { id })
-  return row && fromRow(row, await store.all(readingSecrets, { id }))
+  return row && fromRow(row, await secretsOf(store, id))
 }
 
 export type ClientDirectory = {
@@ -152,40 +131,10 @@ const inserting = insertion<{
   created_at: number
   updated_at: number
 }>('client', ['id', 'metadata', 'profile', 'created_at', 'updated_at'])
-const insertingSecret = insertion<{
-  id: string
-  client_id: string
-  hash: string
-  created_at: number
-  expires_at: number | null
-}>('client_secret', ['id', 'client_id', 'hash', 'created_at', 'expires_at'])
-
 /** What is kept of metadata: the profile has a column, the rest is as registered. */
 const stored = (metadata: ClientMetadata): { metadata: string; profile: string } => {
   const { profile = 'oauth21', ...rest } = metadata
   return { metadata: JSON.stringify(rest), profile }
-}
-
-/**
- * A secret of a client.
- *
- * @param brought a secret that the operator brings along; one is made where it is undefined
- */
-export const newClientSecret = (
-  clientId: string,
-  now: Date,
-  brought?: string,
-): { secret: string; write: Write } => {
-  const id = newTextKey(now)
-  const secret = brought ?? handSecret('clientSecret', id).text
-  const row = {
-    id,
-    client_id: clientId,
-    hash: hashSecret(secret),
-    created_at: seconds(now),
-    expires_at: null,
-  }
-  return { secret, write: write(insertingSecret, row) }
 }
 
 /** A client to be, and the writes that make it; refused when the id is taken. */
@@ -220,56 +169,18 @@ const updating = statement<{ id: string; metadata: string; profile: string; now:
 const deleting = statement<{ id: string }>('client.delete', (knex, { id }) =>
   knex('client').where({ id }).delete(),
 )
-const deletingSecrets = statement<{ id: string }>('client_secret.delete', (knex, { id }) =>
-  knex('client_secret').where({ client_id: id }).delete(),
-)
-const expiringSecrets = statement<{ client: string; at: number }>(
-  'client_secret.expire',
-  (knex, { client, at }) =>
-    knex('client_secret')
-      .where({ client_id: client })
-      .andWhere(live => live.whereNull('expires_at').orWhere('expires_at', '>', at))
-      .update({ expires_at: at }),
-)
-const markingUsed = statement<{ id: string; now: number }>('client_secret.used', (knex, { id, now }) =>
-  knex('client_secret').where({ id }).update({ last_used_at: now }),
-)
-
 /** The writes that replace a client's metadata. */
 export const updateClient = (id: string, metadata: ClientMetadata, now: Date): Write[] => [
   write(updating, { id, ...stored(metadata), now: seconds(now) }),
   changed('client'),
 ]
 
-/** The writes that add a secret and let the older ones end after `oldEndsIn` seconds. */
-export const rotateClientSecret = (
-  id: string,
-  now: Date,
-  oldEndsIn: number,
-): { secret: string; writes: Write[] } => {
-  const made = newClientSecret(id, now)
-  return {
-    secret: made.secret,
-    writes: [
-      write(expiringSecrets, { client: id, at: seconds(now) + oldEndsIn }, 'any'),
-      made.write,
-      changed('client'),
-    ],
-  }
-}
-
 /** The writes that delete a client. Its authorizations end with it: nothing is accepted of a client that is not there. */
 export const deleteClient = (id: string): Write[] => [
   write(deleting, { id }),
-  write(deletingSecrets, { id }, 'any'),
+  deleteSecrets(id),
   changed('client'),
 ]
-
-/** When a secret was last used, written at most once an hour. */
-export const markSecretUsed = (secret: ClientSecret, now: Date): Write[] =>
-  secret.lastUsedAt !== null && seconds(now) - secret.lastUsedAt < 3600
-    ? []
-    : [write(markingUsed, { id: secret.id, now: seconds(now) }, 'any')]
 
 /** Clients in order of their id, for lists. */
 export const listClients = async (
@@ -295,5 +206,7 @@ export const listClients = async (
 /** The clients that registered this post-logout redirect URI; at most two, for one is all that may be trusted. */
 export const clientsWithPostLogoutUri = async (store: Store, uri: string): Promise<Client[]> => {
   const found = await listClients(store, { search: JSON.stringify(uri), limit: 50 })
-  return found.filter(client => client.postLogoutRedirectUris.includes(uri)).slice(0, 2)
+  return found
+    .filter(client => client.disabledAt === null && client.postLogoutRedirectUris.includes(uri))
+    .slice(0, 2)
 }

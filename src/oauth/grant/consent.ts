@@ -12,13 +12,14 @@ const giving = statement<{ user: string; client: string; scope: string; now: num
       .onConflict(['user_id', 'client_id'])
       .merge({ scope, given_at: now }),
 )
-const withdrawing = statement<{ user: string; client: string; before: string; now: number }>(
+/** `given_at` 0: taken back. The row stays, for it says what has ended. */
+const withdrawing = statement<{ user: string; client: string; before: string }>(
   'consent.withdraw',
-  (knex, { user, client, before, now }) =>
+  (knex, { user, client, before }) =>
     knex('consent')
-      .insert({ user_id: user, client_id: client, scope: '', ended_before: before, given_at: now })
+      .insert({ user_id: user, client_id: client, scope: '', ended_before: before, given_at: 0 })
       .onConflict(['user_id', 'client_id'])
-      .merge({ scope: '', ended_before: before, given_at: now }),
+      .merge({ scope: '', ended_before: before, given_at: 0 }),
 )
 const listing = statement<{ user: string }, { clientId: string; scope: string; givenAt: number }>(
   'consent.list',
@@ -26,7 +27,7 @@ const listing = statement<{ user: string }, { clientId: string; scope: string; g
     knex('consent')
       .select({ clientId: 'client_id', scope: 'scope', givenAt: 'given_at' })
       .where({ user_id: user })
-      .andWhereNot({ scope: '' })
+      .andWhere('given_at', '>', 0)
       .orderBy('client_id'),
 )
 
@@ -39,7 +40,7 @@ export const giveConsent = (
 
 /** The write that forgets it, and ends every authorization of this client for this user. */
 export const withdrawConsent = (userId: string, clientId: string, now: Date): Write =>
-  write(withdrawing, { user: userId, client: clientId, before: keyAt(now), now: seconds(now) }, 'any')
+  write(withdrawing, { user: userId, client: clientId, before: keyAt(now) }, 'any')
 
 /** What a user has allowed, for pages. */
 export const consentsOf = (store: Store, userId: string) => store.all(listing, { user: userId })

@@ -167,6 +167,7 @@ export const logoutRoute = (services: Needs): Route => {
     path: '/logout',
     kind: 'page',
     formMayLeave: true,
+    getActs: true,
     discovery: 'end_session_endpoint',
     handlers: {
       GET: ctx => begin(ctx, Params.parse(ctx.querystring)),

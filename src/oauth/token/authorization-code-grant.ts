@@ -6,7 +6,7 @@ import { visitOf } from '../../http/visit.ts'
 import { GuardFailed } from '../../store/commit.ts'
 import { hashSecret } from '../../store/secret.ts'
 import { seconds } from '../../store/single-use.ts'
-import { countFailure, readCount, type ThrottleRule } from '../../throttle/throttle.ts'
+import { countFailure, countOnce, readCount, type ThrottleRule } from '../../throttle/throttle.ts'
 import { type Code, findCode, takeCode } from '../authorize/code.ts'
 import type { Client } from '../client/client.ts'
 import { invalidGrant, unauthorizedClient } from '../errors.ts'
@@ -148,13 +148,14 @@ const wrongGuess = async (
   const subject = `${client.id} ${throttleAddress(visit.ip)}`
   const { wait } = await readCount(store, guessRule, subject, now())
   if (wait > 0) return tooManyRequests('too many wrong codes', wait)
-  const guess = hashSecret(presented)
-  const seen = await readCount(store, sameGuessRule, guess, now())
-  await store.commit([
-    audit.write({ event: 'token.rejected', visit, clientId: client.id, reason: 'unknown_code' }),
-    ...(seen.count > 0
-      ? []
-      : [countFailure(sameGuessRule, guess, now()), countFailure(guessRule, subject, now())]),
-  ])
+  const told = audit.write({ event: 'token.rejected', visit, clientId: client.id, reason: 'unknown_code' })
+  try {
+    const once = countOnce(sameGuessRule, hashSecret(presented), now())
+    await store.commit([once, countFailure(guessRule, subject, now()), told])
+  } catch (error) {
+    // The same wrong code again is no new guess.
+    if (!(error instanceof GuardFailed)) throw error
+    await store.commit([told])
+  }
   return invalidGrant('the code is not known', { reason: 'unknown_code' })
 }
