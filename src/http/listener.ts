@@ -1,7 +1,7 @@
 /** Listening at an address or a socket file, and stopping without cutting anybody off. */
-import { chmodSync, rmSync } from 'node:fs'
+import { chmodSync, lstatSync, rmSync } from 'node:fs'
 import type http from 'node:http'
-import type { AddressInfo, Socket } from 'node:net'
+import { type AddressInfo, connect, type Socket } from 'node:net'
 import type { ListenAddress } from '../config.ts'
 
 /**
@@ -33,11 +33,27 @@ export const listen = (server: http.Server, where: ListenAddress): Promise<void>
       return
     }
     const { path } = where
-    rmSync(path, { force: true })
-    server.listen(path, () => {
-      chmodSync(path, 0o660)
-      resolve()
+    removeLeft(path).then(() => {
+      server.listen(path, () => {
+        chmodSync(path, 0o660)
+        resolve()
+      })
+    }, reject)
+  })
+
+/** Removes the socket file of a process that was killed; never another file, and never one that is listened at. */
+const removeLeft = async (path: string): Promise<void> => {
+  if (!lstatSync(path, { throwIfNoEntry: false })?.isSocket()) return
+  if (!(await isServed(path))) rmSync(path, { force: true })
+}
+
+const isServed = (path: string): Promise<boolean> =>
+  new Promise(resolve => {
+    const socket = connect(path, () => {
+      resolve(true)
+      socket.destroy()
     })
+    socket.on('error', () => resolve(false))
   })
 
 /** Where it listens, as a setting would say it. */
