@@ -7,7 +7,7 @@ import type { Services } from '../services.ts'
 import { GuardFailed } from '../store/commit.ts'
 import { acrOf } from './assurance.ts'
 import { type Browser, formTokenFor, presentBrowser, readOwnForm } from './browser.ts'
-import { isAlive, sessionsOfBrowser } from './session.ts'
+import { findSession, isAlive, sessionsOfBrowser } from './session.ts'
 import { completeSignIn, openSignIn, type SessionSettings, type SignIn, signInWrites } from './sign-in.ts'
 import { signInMethods } from './sign-in-methods.ts'
 
@@ -17,6 +17,13 @@ type Needs = Pick<
 >
 
 const idIn = (ctx: Context): string => ctx.path.slice(ctx.path.lastIndexOf('/') + 1)
+
+/**
+ * A form that another tab's sign-in has made stale leads here. Somebody is signed in now, so the request goes on; the
+ * account chooser's "another account", which leads to the same page, does not carry the mark.
+ */
+const staleMark = 'stale'
+const cameFromStaleForm = (ctx: Context): boolean => new URLSearchParams(ctx.querystring).has(staleMark)
 
 type Shown = {
   error?: 'invalid_credentials' | 'too_many_attempts' | 'missing'
@@ -59,6 +66,11 @@ export const signInRoute = (services: Needs, settings: SessionSettings, basePath
     )
   }
 
+  const isSignedIn = async ({ activeSessionId }: Browser): Promise<boolean> => {
+    const active = activeSessionId === null ? undefined : await findSession(store, activeSessionId)
+    return active !== undefined && isAlive(active, now())
+  }
+
   return {
     path: '/sign-in/:id',
     kind: 'page',
@@ -69,10 +81,12 @@ export const signInRoute = (services: Needs, settings: SessionSettings, basePath
         const signIn = await openSignIn(store, idIn(ctx), browser, now())
         // The back button after a sign-in: it is done, so go on.
         if (signIn.authenticated) return redirect(ctx, signIn.reason.returnTo)
+        if (browser && cameFromStaleForm(ctx) && !signIn.reason.askAgain && (await isSignedIn(browser)))
+          return redirect(ctx, signIn.reason.returnTo)
         if (browser) await show(ctx, browser, signIn, 200, {})
       },
       POST: async ctx => {
-        const { form, browser } = await readOwnForm(services, ctx)
+        const { form, browser } = await readOwnForm(services, ctx, `${ctx.path}?${staleMark}`)
         const signIn = await openSignIn(store, idIn(ctx), browser, now())
         const username = form.get('username')
         const password = form.get('password')
