@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
-import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { afterEach, beforeEach, describe, expect, it, onTestFinished } from 'vitest'
 import { deleteUser, disableUser, endAccessOf } from '../../src/identity/user.ts'
 import { deleteClient } from '../../src/oauth/client/client.ts'
 import { deleteResource } from '../../src/oauth/client/resource-server.ts'
@@ -263,6 +263,7 @@ const serve = async (
     child.kill('SIGKILL')
     return ended
   }
+  onTestFinished(kill)
   try {
     await eventually(
       async () =>
