@@ -211,7 +211,7 @@ describe('PostgreSQL', () => {
     expect(done.size).toBeGreaterThan(10)
     const present = new Set((await allThings(store)).map(({ id }) => id))
     expect([...done].filter(id => !present.has(id))).toEqual([])
-  })
+  }, 120_000)
 
   it('a change of a table that a prepared statement reads is noticed by nobody', async () => {
     const everything = statement<Record<never, never>, Thing>('thing.everything', knex =>
@@ -331,7 +331,7 @@ describe('a PostgreSQL that goes and comes', () => {
       expect(load.failures.every(({ reason }) => reason instanceof StoreUnavailable)).toBe(true)
       await expectAcknowledged(load.done)
     }
-  })
+  }, 120_000)
 
   it('a crash loses no acknowledged commit', async () => {
     for (let round = 0; round < sized(1, 10); round++) {
@@ -346,7 +346,7 @@ describe('a PostgreSQL that goes and comes', () => {
       expect(load.done.size).toBeGreaterThan(0)
       await expectAcknowledged(load.done)
     }
-  })
+  }, 120_000)
 
   it('connections to a server that became read-only leave the pool (REL-09)', async () => {
     const client = await outsider(server.url)

@@ -108,7 +108,7 @@ describe('SQLite', () => {
     const [row] = await allThings(store)
     expect(row?.label).toBe(`${n}`)
     expect((row?.expires_at ?? 0) - Date.UTC(2030, 0, 1) / 1000).toBe(rounds)
-  })
+  }, 120_000)
 
   it('a trigger that raises fails only its commit; one that rolls back fails its group with 503', async () => {
     const { store } = fresh
