@@ -33,6 +33,13 @@ export const duration = z.union([z.string(), z.number()]).transform((value, cont
   return Number(match[1]) * (units[match[2] ?? 's'] ?? 1)
 })
 
+/** The same, where longer makes no sense. */
+export const durationUpTo = (longest: string) =>
+  duration.refine(
+    seconds => seconds > 0 && seconds <= duration.parse(longest),
+    `must be above 0 and at most ${longest}`,
+  )
+
 export const wholeNumber = (min: number, max: number) =>
   z.union([z.string(), z.number()]).transform((value, context) => {
     const number = Number(value)

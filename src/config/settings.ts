@@ -5,6 +5,7 @@ import {
   cidrList,
   databaseUrl,
   duration,
+  durationUpTo,
   issuerUrl,
   list,
   listenAddress,
@@ -107,7 +108,11 @@ export const settings = {
       '2048 | 3072',
       'Size of new RSA signing keys',
     ),
-    accessTokenTtl: setting(duration.default(900), 'duration', 'Life of an access token'),
+    accessTokenTtl: setting(
+      durationUpTo('24h').default(900),
+      'duration',
+      'Life of an access token, a day at most',
+    ),
     idTokenTtl: setting(duration.default(3600), 'duration', 'Life of an ID token'),
     codeTtl: setting(duration.default(60), 'duration', 'Life of an authorization code'),
     refreshIdleTtl: setting(

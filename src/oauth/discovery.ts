@@ -6,8 +6,8 @@ import { acrValues } from '../identity/assurance.ts'
 import type { Services } from '../services.ts'
 import { responseTypes } from './authorize/request.ts'
 import { responseModes } from './authorize/response-modes.ts'
+import { assertionAlgorithms } from './client/assertion-algorithms.ts'
 import { authMethods } from './client/auth-methods.ts'
-import { assertionAlgorithms } from './client/client-assertion.ts'
 import { userClaimNames } from './grant/claims.ts'
 import { codeChallengeMethods } from './parameters/pkce.ts'
 import { promptValues } from './parameters/prompt.ts'
@@ -54,7 +54,10 @@ export const metadataOf = (
     subject_types_supported: ['public'],
     id_token_signing_alg_values_supported: keys.algorithms(),
     token_endpoint_auth_methods_supported: authMethods.map(method => method.name),
+    // RFC 8414 section 2 wants these wherever private_key_jwt is listed.
     token_endpoint_auth_signing_alg_values_supported: [...assertionAlgorithms],
+    introspection_endpoint_auth_signing_alg_values_supported: [...assertionAlgorithms],
+    revocation_endpoint_auth_signing_alg_values_supported: [...assertionAlgorithms],
     introspection_endpoint_auth_methods_supported: authMethods
       .map(method => method.name)
       .filter(name => name !== 'none'),

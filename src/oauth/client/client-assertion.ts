@@ -5,14 +5,12 @@ import type { Params } from '../../http/params.ts'
 import type { Services } from '../../services.ts'
 import { GuardFailed } from '../../store/commit.ts'
 import { seconds } from '../../store/single-use.ts'
+import { assertionAlgorithms } from './assertion-algorithms.ts'
 import type { Presented } from './auth-methods.ts'
 import type { Client } from './client.ts'
 import { useAssertion } from './used-assertion.ts'
 
 const assertionType = 'urn:ietf:params:oauth:client-assertion-type:jwt-bearer'
-
-/** Algorithms of assertions; a client may register one of them. Never what a header says. */
-export const assertionAlgorithms = ['RS256', 'PS256', 'ES256', 'EdDSA'] as const
 
 const longestAssertion = 16 * 1024
 /** Seconds. */

@@ -3,6 +3,7 @@ import { z } from 'zod'
 import { isLoopbackHost } from '../../config/addresses.ts'
 import type { Refusal } from '../../http/refusal.ts'
 import { invalidClientMetadata, invalidRedirectUri } from '../errors.ts'
+import { assertionAlgorithms } from './assertion-algorithms.ts'
 import { profileNames } from './profile.ts'
 import { looksNative, redirectUriFault } from './redirect-uri.ts'
 
@@ -147,6 +148,7 @@ const refuseUnoffered = (metadata: ClientMetadata, offered: Offered): void => {
   check('grant_types', metadata.grant_types, offered.grantTypes)
   check('response_types', metadata.response_types, offered.responseTypes)
   check('token_endpoint_auth_method', one(metadata.token_endpoint_auth_method), offered.authMethods)
+  check('token_endpoint_auth_signing_alg', one(metadata.token_endpoint_auth_signing_alg), assertionAlgorithms)
   check('id_token_signed_response_alg', one(metadata.id_token_signed_response_alg), offered.signingAlgorithms)
 }
 
