@@ -587,6 +587,19 @@ describe('the apps of a session are told', () => {
     for (const row of await outbox()) expect(row.last_error ?? '').not.toContain('eyJ')
   })
 
+  it('SEC-045 at an address that may not be reached they are not, and operators see why; the person is signed out', async () => {
+    const app = await makeApp({ backchannel_logout_uri: 'https://169.254.169.254/backchannel' })
+    const { browser, hint } = await signedIn(app)
+    const answer = await browser.send(logoutUrl({ id_token_hint: hint, post_logout_redirect_uri: bye }))
+    expect(answer.location).toBe(bye)
+    expect(await isIn(browser, app)).toBe(false)
+    await eventually(async () => (await outbox())[0]?.last_error !== null, 'it was tried')
+    expect((await outbox())[0]?.last_error).toMatch(/169\.254\.169\.254 may not be reached/)
+    const blocked = (await server.audit()).filter(row => row.event === 'outbound.blocked')
+    expect(blocked.length).toBe((await outbox())[0]?.attempts)
+    expect(blocked[0]).toMatchObject({ client_id: 'app', reason: 'backchannel_logout_uri' })
+  })
+
   it('of a session that ended by age, without anybody asking', async () => {
     const receiver = await startReceiver()
     const app = await makeApp({ backchannel_logout_uri: receiver.uri })

@@ -1,4 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { setPassword } from '../../src/admin/user-access-operations.ts'
 import { type EndReason, endSessions, sessionsOfUser } from '../../src/identity/session.ts'
 import { disableUser, enableUser } from '../../src/identity/user.ts'
 import type { Answer, Browser } from '../support/browser.ts'
@@ -298,6 +299,48 @@ describe('a user who is disabled', () => {
     server.sleep(60)
     await server.services.store.commit([enableUser(row?.user_id ?? '', server.services.now())])
     expect(answerOf(await fresh.submit(page, { ...alice })).has('code')).toBe(true)
+  })
+})
+
+describe('a new password', () => {
+  beforeEach(() => begin())
+
+  it('SEC-034 set by an administrator ends all sessions and refresh tokens at once, and apps’ access', async () => {
+    const browsers = [server.browser(), server.browser(), server.browser()]
+    const tokens = []
+    for (const browser of browsers) {
+      const { code, verifier } = await getCode(browser, web, alice, { scope: 'openid offline_access' })
+      tokens.push(await redeem(server, web, { code, verifier }))
+    }
+    const { code, verifier } = await getCode(browsers[0] ?? server.browser(), web, alice)
+    await setPassword(
+      server.services,
+      { minLength: 8 },
+      { name: 'alice', password: 'a new and better one' },
+      { kind: 'cli' },
+    )
+    for (const browser of browsers) await expectNobody(browser)
+    for (const { json } of tokens) {
+      const fields = { grant_type: 'refresh_token', refresh_token: String(json['refresh_token']) }
+      expect((await post(server, '/token', fields, basic(web))).json['error']).toBe('invalid_grant')
+      const userinfo = await server.browser().send('/userinfo', {
+        headers: { authorization: `Bearer ${json['access_token']}` },
+      })
+      expect(userinfo.status).toBe(401)
+    }
+    expect((await redeem(server, web, { code, verifier })).json['error']).toBe('invalid_grant')
+    const events = await server.audit()
+    expect(events.filter(row => row.event === 'session.revoked').map(row => row.reason)).toEqual([
+      'password_changed',
+      'password_changed',
+      'password_changed',
+    ])
+    expect(events.filter(row => row.event === 'password.changed')).toHaveLength(1)
+    const fresh = server.browser()
+    const page = await openRequest(fresh, web)
+    expect((await fresh.submit(page, { ...alice })).status).toBe(422)
+    const again = await fresh.submit(page, { ...alice, password: 'a new and better one' })
+    expect(answerOf(again).has('code')).toBe(true)
   })
 })
 
