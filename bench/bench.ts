@@ -1,13 +1,15 @@
 /** `npm run bench`: what Lintel costs beside its floor and beside node-oidc-provider. See README.md. */
 import { cpus } from 'node:os'
 import { parseArgs } from 'node:util'
-import { measure, median, type Round } from './load.ts'
+import { median, type Round } from './load.ts'
 import { residentMegabytes } from './process-cost.ts'
 import { type Life, type Result, type Row, toMarkdown, writeInto } from './report.ts'
+import { measureInTurn, type Pace } from './rounds.ts'
 import { judge } from './rule.ts'
-import { type Prepared, type Scenario, scenarios } from './scenarios.ts'
+import { type Scenario, scenarios } from './scenarios.ts'
+import { pinSelf } from './server-process.ts'
 import { measureStorm, type Storm } from './storm.ts'
-import { missing, pinSelf, start, type Target, type TargetName } from './target.ts'
+import { missing, start, type Target, type TargetName, targetNames } from './target.ts'
 
 const { values: options } = parseArgs({
   options: {
@@ -15,35 +17,36 @@ const { values: options } = parseArgs({
     quick: { type: 'boolean', default: false },
     write: { type: 'boolean', default: false },
     only: { type: 'string' },
-    targets: { type: 'string', default: 'floor,lintel,peer' },
+    targets: { type: 'string' },
     rounds: { type: 'string' },
   },
 })
-const rounds = Number(options.rounds ?? (options.quick ? 3 : 7))
-const roundMilliseconds = options.quick ? 500 : 1_500
-const warmUpMilliseconds = options.quick ? 700 : 2_000
+const pace: Pace = {
+  rounds: Number(options.rounds ?? (options.quick ? 3 : 7)),
+  roundMilliseconds: options.quick ? 500 : 1_500,
+  warmUpMilliseconds: options.quick ? 700 : 2_000,
+}
 const stormMilliseconds = options.quick ? 4_000 : 15_000
 const extra = ['life', 'storm']
 const wanted = chosen(options.only?.split(','), [...scenarios.map(({ name }) => name), ...extra])
-const targetNames = chosen(options.targets.split(','), ['floor', 'lintel', 'peer'] as const).filter(isThere)
+const chosenTargets = chosen(options.targets?.split(','), targetNames).filter(isThere)
 
 pinSelf()
 for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(130))
 const life: Result['life'] = {}
 if (wanted.includes('life')) {
-  for (const name of targetNames)
+  for (const name of chosenTargets)
     await measureLife(name).then(measured => (life[name] = measured), leaveOut(name))
 }
 const rows = await measureScenarios(scenarios.filter(({ name }) => wanted.includes(name)))
-const storm =
-  wanted.includes('storm') && targetNames.includes('lintel') ? await measureWholeMachine() : undefined
+const storm = await onlyWith('lintel', 'storm', measureWholeMachine)
 
 const result: Result = {
   date: new Date().toISOString().slice(0, 10),
   machine: `${cpus().length} × ${cpus()[0]?.model ?? 'unknown processor'}`,
   node: process.versions.node,
-  rounds,
-  roundMilliseconds,
+  rounds: pace.rounds,
+  roundMilliseconds: pace.roundMilliseconds,
   rows,
   life,
   ...(storm && { storm }),
@@ -51,12 +54,12 @@ const result: Result = {
 process.stdout.write(`${options.json ? JSON.stringify(result, null, 2) : toMarkdown(result)}\n`)
 if (options.write) writeInto(new URL('README.md', import.meta.url), toMarkdown(result))
 
-/** Every scenario on every target in turn, round after round, so that a busy minute of the machine falls on all of them. */
+/** Every scenario on every target; they all run at the same time, and wait. */
 async function measureScenarios(scenarios: Scenario[]): Promise<Row[]> {
   if (scenarios.length === 0) return []
   const running: Target[] = []
   try {
-    for (const name of targetNames) {
+    for (const name of chosenTargets) {
       await start(name).then(target => running.push(target), leaveOut(name))
     }
     const rows: Row[] = []
@@ -77,41 +80,20 @@ async function measureScenarios(scenarios: Scenario[]): Promise<Row[]> {
   }
 }
 
-async function measureScenario(
-  { name, title, connections, prepare }: Scenario,
-  targets: Target[],
-): Promise<Row> {
-  const contestants: { target: Target; prepared: Prepared; measured: Round[] }[] = []
-  for (const target of targets) {
-    const prepared = await prepare(target)
-    await measure(target, prepared, { connections, milliseconds: warmUpMilliseconds })
-    contestants.push({ target, prepared, measured: [] })
-  }
-  for (let round = 0; round < rounds; round++) {
-    for (const { target, prepared, measured } of contestants)
-      measured.push(await measure(target, prepared, { connections, milliseconds: roundMilliseconds }))
-  }
-  const byTarget = contestants.map(({ target, measured }): [TargetName, Round] => [
-    target.name,
-    medians(measured),
-  ])
+async function measureScenario(scenario: Scenario, targets: Target[]): Promise<Row> {
+  const measured = await measureInTurn(scenario, targets, pace)
+  const { name, title } = scenario
+  const byTarget = targets.flatMap((target, index): [TargetName, Round][] => {
+    const round = measured[index]
+    return round ? [[target.name, round]] : []
+  })
   const costs = Object.fromEntries(byTarget.map(([target, { cpu }]) => [target, cpu]))
-  say(
-    `${name}: ${byTarget.map(([target, { cpu, perSecond, busy }]) => `${target} ${cpu.toFixed(0)} µs, ${perSecond.toFixed(0)}/s, ${(busy * 100).toFixed(0)} %`).join(' · ')}`,
+  const each = byTarget.map(
+    ([target, { cpu, perSecond, busy }]) =>
+      `${target} ${cpu.toFixed(0)} µs, ${perSecond.toFixed(0)}/s, ${(busy * 100).toFixed(0)} %`,
   )
+  say(`${name}: ${each.join(' · ')}`)
   return { scenario: name, title, targets: Object.fromEntries(byTarget), verdict: judge(name, costs) }
-}
-
-function medians(measured: Round[]): Round {
-  const of = (key: keyof Round) => median(measured.map(round => round[key]))
-  return {
-    flows: of('flows'),
-    cpu: of('cpu'),
-    perSecond: of('perSecond'),
-    p50: of('p50'),
-    p99: of('p99'),
-    busy: of('busy'),
-  }
 }
 
 /** Start is from spawn until the server says that it is ready, on an empty database; memory is looked at after two quiet seconds. */
@@ -139,8 +121,16 @@ async function measureWholeMachine(): Promise<Storm> {
   }
 }
 
-function leaveOut(name: TargetName) {
-  return (error: Error) => say(`${name} is left out: ${error.message}`)
+/** Runs one of the extras where it is wanted and its server is there. */
+async function onlyWith<T>(name: TargetName, part: string, run: () => Promise<T>): Promise<T | undefined> {
+  if (!wanted.includes(part) || !chosenTargets.includes(name)) return undefined
+  return run().catch(leaveOut(part))
+}
+
+function leaveOut(name: string) {
+  return (error: Error): undefined => {
+    say(`${name} is left out: ${error.message}`)
+  }
 }
 
 function isThere(name: TargetName) {

@@ -3,7 +3,7 @@ import { readFileSync, writeFileSync } from 'node:fs'
 import type { Round } from './load.ts'
 import { atMost, atMostOfFloor, type Verdict } from './rule.ts'
 import type { Storm } from './storm.ts'
-import type { TargetName } from './target.ts'
+import { type TargetName, targetNames } from './target.ts'
 
 export type Row = {
   scenario: string
@@ -23,67 +23,84 @@ export type Result = {
   storm?: Storm
 }
 
-export function toMarkdown({ date, machine, node, rounds, roundMilliseconds, rows, life, storm }: Result) {
-  const lines = [
+const titles: Record<TargetName, string> = {
+  floor: 'floor',
+  lintel: 'Lintel',
+  peer: 'peer',
+  'lintel-postgres': 'Lintel on PostgreSQL',
+}
+
+export function toMarkdown(result: Result) {
+  const { date, machine, node, rounds, roundMilliseconds, rows, life } = result
+  const { storm } = result
+  // Those that were measured, whatever was asked for.
+  const names = targetNames.filter(name => life[name] || rows.some(({ targets }) => targets[name]))
+  return [
     `${date}, ${machine}, Node ${node}; median of ${rounds} interleaved rounds of ${roundMilliseconds / 1000} s.`,
-    '',
-    `CPU microseconds a flow. Lintel must stay within ${atMostOfFloor} × its floor and within the share of the peer in brackets.`,
-    '',
-    table(
-      [
-        'flow',
-        'floor',
-        'Lintel',
-        'peer',
-        'Lintel ÷ floor',
-        'Lintel ÷ peer',
-        'rule',
-        'floor ÷ peer',
-        'in the design',
-      ],
-      rows.map(({ title, targets, verdict }) => [
-        title,
-        ...names.map(name => number(targets[name]?.cpu, 0)),
-        number(verdict.ofFloor, 2),
-        `${number(verdict.ofPeer, 2)}${verdict.mostOfPeer ? ` (≤ ${number(verdict.mostOfPeer, 2)})` : ''}`,
-        word(verdict.holds),
-        number(verdict.floorOfPeer, 2),
-        number(verdict.designFloorOfPeer, 2),
-      ]),
-    ),
-    '',
-    'Flows a second on one core, and latency of a flow in milliseconds (p50 / p99) with all connections busy.',
-    '',
-    table(
-      ['flow', 'floor', 'Lintel', 'peer', 'floor, ms', 'Lintel, ms', 'peer, ms'],
-      rows.map(({ title, targets }) => [
-        title,
-        ...names.map(name => number(targets[name]?.perSecond, 0)),
-        ...names.map(name =>
-          targets[name] ? `${number(targets[name].p50, 1)} / ${number(targets[name].p99, 1)}` : '–',
-        ),
-      ]),
-    ),
-    '',
-    table(
-      ['server', 'floor', 'Lintel', 'peer', 'rule for Lintel'],
-      [
-        [
-          'start, s',
-          ...names.map(name => number(seconds(life[name]), 2)),
-          limit(seconds(life.lintel), atMost.startSeconds),
-        ],
-        [
-          'memory idle, MB',
-          ...names.map(name => number(life[name]?.idleMegabytes, 0)),
-          limit(life.lintel?.idleMegabytes, atMost.idleMegabytes),
-        ],
-        ['memory after the load, MB', ...names.map(name => number(life[name]?.loadedMegabytes, 0)), ''],
-      ],
-    ),
+    ...(rows.length > 0 ? [costs(rows, names), speeds(rows, names)] : []),
+    ...(Object.keys(life).length > 0 ? [lives(life, names)] : []),
+    ...(storm ? [stormLine(storm)] : []),
+  ].join('\n\n')
+}
+
+function costs(rows: Row[], names: TargetName[]) {
+  const has = (...all: TargetName[]) => all.every(name => names.includes(name))
+  const columns: [title: string, cell: (row: Row) => string][] = [
+    ['flow', ({ title }) => title],
+    ...names.map((name): [string, (row: Row) => string] => [
+      titles[name],
+      ({ targets }) => number(targets[name]?.cpu, 0),
+    ]),
   ]
-  if (storm) lines.push('', stormLine(storm))
-  return lines.join('\n')
+  if (has('lintel', 'floor')) columns.push(['Lintel ÷ floor', ({ verdict }) => number(verdict.ofFloor, 2)])
+  if (has('lintel', 'peer')) columns.push(['Lintel ÷ peer', ({ verdict }) => ofPeer(verdict)])
+  if (has('lintel', 'floor')) columns.push(['rule', ({ verdict }) => word(verdict.holds)])
+  if (has('floor', 'peer'))
+    columns.push(
+      ['floor ÷ peer', ({ verdict }) => number(verdict.floorOfPeer, 2)],
+      ['in the design', ({ verdict }) => number(verdict.designFloorOfPeer, 2)],
+    )
+  const rule = `Lintel must stay within ${atMostOfFloor} × its floor and within the share of the peer in brackets; on PostgreSQL it is only shown.`
+  return `CPU microseconds a flow. ${rule}\n\n${table(
+    columns.map(([title]) => title),
+    rows.map(row => columns.map(([, cell]) => cell(row))),
+  )}`
+}
+
+function ofPeer({ ofPeer, mostOfPeer }: Verdict) {
+  return `${number(ofPeer, 2)}${mostOfPeer ? ` (≤ ${number(mostOfPeer, 2)})` : ''}`
+}
+
+function speeds(rows: Row[], names: TargetName[]) {
+  return `Flows a second on one core, and latency of a flow in milliseconds (p50 / p99) with all connections busy.\n\n${table(
+    ['flow', ...names.map(name => titles[name]), ...names.map(name => `${titles[name]}, ms`)],
+    rows.map(({ title, targets }) => [
+      title,
+      ...names.map(name => number(targets[name]?.perSecond, 0)),
+      ...names.map(name => {
+        const measured = targets[name]
+        return measured ? `${number(measured.p50, 1)} / ${number(measured.p99, 1)}` : '–'
+      }),
+    ]),
+  )}`
+}
+
+function lives(life: Result['life'], names: TargetName[]) {
+  const each = (of: (life: Life | undefined) => number | undefined, digits: number) =>
+    names.map(name => number(of(life[name]), digits))
+  const rules = names.includes('lintel')
+  return table(
+    ['server', ...names.map(name => titles[name]), ...(rules ? ['rule for Lintel'] : [])],
+    [
+      ['start, s', ...each(seconds, 2), limit(seconds(life.lintel), atMost.startSeconds)],
+      [
+        'memory idle, MB',
+        ...each(one => one?.idleMegabytes, 0),
+        limit(life.lintel?.idleMegabytes, atMost.idleMegabytes),
+      ],
+      ['memory after the load, MB', ...each(one => one?.loadedMegabytes, 0), ''],
+    ].map(row => row.slice(0, names.length + (rules ? 2 : 1))),
+  )
 }
 
 /** Replaces what stands between the two marks in README.md. */
@@ -95,18 +112,18 @@ export function writeInto(file: URL, markdown: string) {
   writeFileSync(file, `${text.slice(0, from + start.length)}\n${markdown}\n\n${text.slice(to)}`)
 }
 
-const names = ['floor', 'lintel', 'peer'] as const
-
 function stormLine({ quietP99, stormP99, times, signInsPerSecond, signInsRefused, holds }: Storm) {
   const storm = `\`/token\` p99: ${quietP99.toFixed(1)} ms quiet, ${stormP99.toFixed(1)} ms in a storm of 64 browsers signing in`
   return `${storm} (${signInsPerSecond.toFixed(0)} a second, ${signInsRefused} refused): ${times.toFixed(1)} times (≤ ${atMost.stormTimes}) ${word(holds)}.`
 }
 
+/** Padded as the formatter of the repository does it. The first column holds words, the others numbers. */
 function table(head: string[], rows: string[][]) {
-  const row = (cells: string[]) => `| ${cells.join(' | ')} |`
-  return [row(head), row(head.map((_, column) => (column === 0 ? '---' : '--:'))), ...rows.map(row)].join(
-    '\n',
-  )
+  const widths = head.map((_, column) => Math.max(3, ...[head, ...rows].map(row => row[column]?.length ?? 0)))
+  const line = (cells: string[]) =>
+    `| ${cells.map((cell, column) => (column === 0 ? cell.padEnd(widths[0] ?? 0) : cell.padStart(widths[column] ?? 0))).join(' | ')} |`
+  const rule = widths.map((width, column) => (column === 0 ? '-'.repeat(width) : `${'-'.repeat(width - 1)}:`))
+  return [line(head), line(rule), ...rows.map(line)].join('\n')
 }
 
 function limit(value: number | undefined, most: number) {

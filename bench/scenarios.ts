@@ -1,9 +1,20 @@
 /** **Table** of what is measured: one flow each, as a function over one connection. */
-import { createHash } from 'node:crypto'
-import { type Answer, Connection, header } from './connection.ts'
+import { type Answer, type Connection, header } from './connection.ts'
 import { inParallel } from './load.ts'
+import {
+  authorizePath,
+  basic,
+  connections,
+  expectStatus,
+  firstTokens,
+  redeem,
+  refresh,
+  signedInBrowsers,
+  tokensIn,
+  turns,
+} from './requests.ts'
 import { BrowserJar, codeIn, signIn } from './sign-in.ts'
-import { type Alg, redirectUri, type Target, type TargetName } from './target.ts'
+import { type Alg, type Target, type TargetName, targetNames } from './target.ts'
 
 export type Prepared = {
   /** One flow. Workers number the connections: what belongs to one is used by one at a time. */
@@ -19,9 +30,7 @@ export type Scenario = {
   prepare: (target: Target) => Promise<Prepared>
 }
 
-const everyone: readonly TargetName[] = ['floor', 'lintel', 'peer']
-const connections = 32
-const common = { targets: everyone, connections }
+const common = { targets: targetNames, connections }
 
 export const scenarios: readonly Scenario[] = [
   {
@@ -84,14 +93,11 @@ export const scenarios: readonly Scenario[] = [
   {
     name: 'sign-in',
     title: 'password sign-in, whole',
-    targets: ['lintel'],
+    targets: ['lintel', 'lintel-postgres'],
     connections: 4,
     prepare: passwordSignIn,
   },
 ]
-
-const verifier = 'v'.repeat(43)
-const challenge = createHash('sha256').update(verifier).digest('base64url')
 
 function fetching(pathOf: (target: Target) => string) {
   return async (target: Target): Promise<Prepared> => {
@@ -103,9 +109,10 @@ function fetching(pathOf: (target: Target) => string) {
 async function authorizing(target: Target): Promise<Prepared> {
   const browsers = await signedInBrowsers(target)
   const path = authorizePath(target, 'ES256')
+  const next = turns(browsers)
   return {
     flow: async (connection, worker) => {
-      codeIn(header(await connection.get(path, browsers[worker]), 'location'))
+      codeIn(header(await connection.get(path, browsers[next(worker)]), 'location'))
     },
   }
 }
@@ -113,24 +120,22 @@ async function authorizing(target: Target): Promise<Prepared> {
 async function codeFlow(target: Target, alg: Alg): Promise<Prepared> {
   const browsers = await signedInBrowsers(target)
   const path = authorizePath(target, alg)
+  const next = turns(browsers)
   return {
     flow: async (connection, worker) => {
-      const code = codeIn(header(await connection.get(path, browsers[worker]), 'location'))
+      const code = codeIn(header(await connection.get(path, browsers[next(worker)]), 'location'))
       expectStatus(await redeem(connection, target, alg, code), 200)
     },
   }
 }
 
 async function refreshing(target: Target, alg: Alg): Promise<Prepared> {
-  const held = await Promise.all(
-    (await signedInBrowsers(target)).map(cookie => firstTokens(target, alg, cookie)),
-  )
-  const authentication = basic(target, alg)
+  const held = await firstTokens(target, alg)
+  const next = turns(held)
   return {
     flow: async (connection, worker) => {
-      held[worker] = tokensIn(
-        await refresh(connection, target, authentication, held[worker]?.refresh_token ?? ''),
-      )
+      const at = next(worker)
+      held[at] = tokensIn(await refresh(connection, target, alg, held[at]?.refresh_token ?? ''))
     },
   }
 }
@@ -159,9 +164,8 @@ async function askedAbout(connection: Connection, target: Target, token: string)
 
 /** First use: every token is new to the server. Next uses: 64 tokens over and over. */
 async function presenting(target: Target, present: Present, use: 'first' | 'next'): Promise<Prepared> {
-  const held = await Promise.all(
-    (await signedInBrowsers(target)).map(cookie => firstTokens(target, 'ES256', cookie)),
-  )
+  const held = await firstTokens(target, 'ES256')
+  const nextHeld = turns(held)
   const amount = use === 'first' ? 2_000 : 64
   let tokens: string[] = []
   let at = 0
@@ -173,10 +177,9 @@ async function presenting(target: Target, present: Present, use: 'first' | 'next
       ;[tokens, at] = [[], 0]
       await inParallel(target.port, connections, async (connection, worker) => {
         if (tokens.length >= amount) return false
-        const next = tokensIn(
-          await refresh(connection, target, basic(target, 'ES256'), held[worker]?.refresh_token ?? ''),
-        )
-        held[worker] = next
+        const one = nextHeld(worker)
+        const next = tokensIn(await refresh(connection, target, 'ES256', held[one]?.refresh_token ?? ''))
+        held[one] = next
         tokens.push(next.access_token)
         return true
       })
@@ -193,79 +196,4 @@ async function passwordSignIn(target: Target): Promise<Prepared> {
       await signIn(connection, new BrowserJar(), { path, issuer, person })
     },
   }
-}
-
-/** The Cookie headers of as many browsers as there are connections, all signed in: once for all scenarios of a target. */
-function signedInBrowsers(target: Target) {
-  const known = signedIn.get(target) ?? signInBrowsers(target)
-  signedIn.set(target, known)
-  return known
-}
-
-const signedIn = new WeakMap<Target, Promise<string[]>>()
-
-async function signInBrowsers(target: Target) {
-  const { issuer, person } = target
-  const path = authorizePath(target, 'ES256')
-  const headers: string[] = []
-  const connection = new Connection(target.port)
-  for (let browser = 0; browser < connections; browser++) {
-    const jar = new BrowserJar()
-    await signIn(connection, jar, { path, issuer, person })
-    headers.push(jar.header(target.endpoints.authorize))
-  }
-  connection.close()
-  return headers
-}
-
-async function firstTokens(target: Target, alg: Alg, cookie: string) {
-  const connection = new Connection(target.port)
-  const code = codeIn(header(await connection.get(authorizePath(target, alg), cookie), 'location'))
-  const tokens = tokensIn(await redeem(connection, target, alg, code))
-  connection.close()
-  return tokens
-}
-
-function redeem(connection: Connection, target: Target, alg: Alg, code: string) {
-  const body = `grant_type=authorization_code&code=${code}&redirect_uri=${encodeURIComponent(redirectUri)}&code_verifier=${verifier}`
-  return connection.post(target.endpoints.token, body, basic(target, alg))
-}
-
-function refresh(connection: Connection, target: Target, authentication: string, token: string) {
-  return connection.post(
-    target.endpoints.token,
-    `grant_type=refresh_token&refresh_token=${token}`,
-    authentication,
-  )
-}
-
-function authorizePath({ endpoints, clients }: Target, alg: Alg) {
-  const query = new URLSearchParams({
-    response_type: 'code',
-    client_id: clients[alg].id,
-    redirect_uri: redirectUri,
-    scope: 'openid profile email',
-    state: 'a-state-of-some-length',
-    nonce: 'a-nonce-of-some-length',
-    code_challenge: challenge,
-    code_challenge_method: 'S256',
-  })
-  return `${endpoints.authorize}?${query}`
-}
-
-function basic({ clients }: Target, alg: Alg) {
-  const { id, secret } = clients[alg]
-  return `Authorization: Basic ${Buffer.from(`${id}:${secret}`).toString('base64')}\r\n`
-}
-
-function tokensIn(answer: Answer): { access_token: string; refresh_token: string } {
-  expectStatus(answer, 200)
-  const tokens: { access_token: string; refresh_token: string } = JSON.parse(answer.body)
-  if (!tokens.refresh_token) throw new Error(`no refresh token in ${answer.body.slice(0, 200)}`)
-  return tokens
-}
-
-function expectStatus(answer: Answer, status: number) {
-  if (answer.status !== status)
-    throw new Error(`${answer.status} instead of ${status}: ${answer.body.slice(0, 300)}`)
 }
