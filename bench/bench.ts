@@ -10,6 +10,7 @@ import { type Scenario, scenarios } from './scenarios.ts'
 import { pinSelf } from './server-process.ts'
 import { measureStorm, type Storm } from './storm.ts'
 import { missing, start, type Target, type TargetName, targetNames } from './target.ts'
+import { measureTwoProcesses } from './two-processes.ts'
 
 const { values: options } = parseArgs({
   options: {
@@ -27,7 +28,7 @@ const pace: Pace = {
   warmUpMilliseconds: options.quick ? 700 : 2_000,
 }
 const stormMilliseconds = options.quick ? 4_000 : 15_000
-const extra = ['life', 'storm']
+const extra = ['life', 'storm', 'two-processes']
 const wanted = chosen(options.only?.split(','), [...scenarios.map(({ name }) => name), ...extra])
 const chosenTargets = chosen(options.targets?.split(','), targetNames).filter(isThere)
 
@@ -40,6 +41,7 @@ if (wanted.includes('life')) {
 }
 const rows = await measureScenarios(scenarios.filter(({ name }) => wanted.includes(name)))
 const storm = await onlyWith('lintel', 'storm', measureWholeMachine)
+const twoProcesses = await onlyWith('lintel-postgres', 'two-processes', () => measureTwoProcesses(pace))
 
 const result: Result = {
   date: new Date().toISOString().slice(0, 10),
@@ -50,6 +52,7 @@ const result: Result = {
   rows,
   life,
   ...(storm && { storm }),
+  ...(twoProcesses && { twoProcesses }),
 }
 process.stdout.write(`${options.json ? JSON.stringify(result, null, 2) : toMarkdown(result)}\n`)
 if (options.write) writeInto(new URL('README.md', import.meta.url), toMarkdown(result))

@@ -4,6 +4,7 @@ import type { Round } from './load.ts'
 import { atMost, atMostOfFloor, type Verdict } from './rule.ts'
 import type { Storm } from './storm.ts'
 import { type TargetName, targetNames } from './target.ts'
+import type { TwoProcesses } from './two-processes.ts'
 
 export type Row = {
   scenario: string
@@ -21,6 +22,7 @@ export type Result = {
   rows: Row[]
   life: Partial<Record<TargetName, Life>>
   storm?: Storm
+  twoProcesses?: TwoProcesses
 }
 
 const titles: Record<TargetName, string> = {
@@ -32,7 +34,7 @@ const titles: Record<TargetName, string> = {
 
 export function toMarkdown(result: Result) {
   const { date, machine, node, rounds, roundMilliseconds, rows, life } = result
-  const { storm } = result
+  const { storm, twoProcesses } = result
   // Those that were measured, whatever was asked for.
   const names = targetNames.filter(name => life[name] || rows.some(({ targets }) => targets[name]))
   return [
@@ -40,6 +42,7 @@ export function toMarkdown(result: Result) {
     ...(rows.length > 0 ? [costs(rows, names), speeds(rows, names)] : []),
     ...(Object.keys(life).length > 0 ? [lives(life, names)] : []),
     ...(storm ? [stormLine(storm)] : []),
+    ...(twoProcesses ? [twoProcessesLine(twoProcesses)] : []),
   ].join('\n\n')
 }
 
@@ -115,6 +118,13 @@ export function writeInto(file: URL, markdown: string) {
 function stormLine({ quietP99, stormP99, times, signInsPerSecond, signInsRefused, holds }: Storm) {
   const storm = `\`/token\` p99: ${quietP99.toFixed(1)} ms quiet, ${stormP99.toFixed(1)} ms in a storm of 64 browsers signing in`
   return `${storm} (${signInsPerSecond.toFixed(0)} a second, ${signInsRefused} refused): ${times.toFixed(1)} times (≤ ${atMost.stormTimes}) ${word(holds)}.`
+}
+
+function twoProcessesLine(measured: TwoProcesses) {
+  const { onePerSecond, twoPerSecond, oneCpu, twoCpu, crossed, raced, wrong, holds } = measured
+  const speed = `Two processes on one PostgreSQL, each request to the other one: ${twoPerSecond.toFixed(0)} requests a second, ${twoCpu.toFixed(0)} µs a code flow; one of them alone ${onePerSecond.toFixed(0)} and ${oneCpu.toFixed(0)} µs`
+  const right = `${crossed} codes redeemed, used and refreshed across, ${raced} redeemed at both at once, ${wrong.length} wrong ${word(holds)}`
+  return [`${speed}. ${right}.`, ...[...new Set(wrong)].slice(0, 5).map(one => `- ${one}`)].join('\n')
 }
 
 /** Padded as the formatter of the repository does it. The first column holds words, the others numbers. */
