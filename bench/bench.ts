@@ -1,6 +1,7 @@
 /** `npm run bench`: what Lintel costs beside its floor and beside node-oidc-provider. See README.md. */
 import { cpus } from 'node:os'
 import { parseArgs } from 'node:util'
+import { measureGrowth } from './growth.ts'
 import { median, type Round } from './load.ts'
 import { residentMegabytes } from './process-cost.ts'
 import { type Life, type Result, type Row, toMarkdown, writeInto } from './report.ts'
@@ -16,10 +17,12 @@ const { values: options } = parseArgs({
   options: {
     json: { type: 'boolean', default: false },
     quick: { type: 'boolean', default: false },
+    long: { type: 'boolean', default: false },
     write: { type: 'boolean', default: false },
     only: { type: 'string' },
     targets: { type: 'string' },
     rounds: { type: 'string' },
+    rows: { type: 'string' },
   },
 })
 const pace: Pace = {
@@ -28,7 +31,8 @@ const pace: Pace = {
   warmUpMilliseconds: options.quick ? 700 : 2_000,
 }
 const stormMilliseconds = options.quick ? 4_000 : 15_000
-const extra = ['life', 'storm', 'two-processes']
+const sizes = { few: 1_000, many: Number(options.rows ?? (options.long ? 10_000_000 : 1_000_000)) }
+const extra = ['life', 'storm', 'two-processes', 'growth']
 const wanted = chosen(options.only?.split(','), [...scenarios.map(({ name }) => name), ...extra])
 const chosenTargets = chosen(options.targets?.split(','), targetNames).filter(isThere)
 
@@ -42,6 +46,7 @@ if (wanted.includes('life')) {
 const rows = await measureScenarios(scenarios.filter(({ name }) => wanted.includes(name)))
 const storm = await onlyWith('lintel', 'storm', measureWholeMachine)
 const twoProcesses = await onlyWith('lintel-postgres', 'two-processes', () => measureTwoProcesses(pace))
+const growth = await onlyWith('lintel', 'growth', () => measureGrowth(sizes, pace, say))
 
 const result: Result = {
   date: new Date().toISOString().slice(0, 10),
@@ -53,6 +58,7 @@ const result: Result = {
   life,
   ...(storm && { storm }),
   ...(twoProcesses && { twoProcesses }),
+  ...(growth && { growth }),
 }
 process.stdout.write(`${options.json ? JSON.stringify(result, null, 2) : toMarkdown(result)}\n`)
 if (options.write) writeInto(new URL('README.md', import.meta.url), toMarkdown(result))

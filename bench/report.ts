@@ -1,5 +1,6 @@
 /** The result as tables for people, on the terminal and in README.md. */
 import { readFileSync, writeFileSync } from 'node:fs'
+import type { Growth } from './growth.ts'
 import type { Round } from './load.ts'
 import { atMost, atMostOfFloor, type Verdict } from './rule.ts'
 import type { Storm } from './storm.ts'
@@ -23,6 +24,7 @@ export type Result = {
   life: Partial<Record<TargetName, Life>>
   storm?: Storm
   twoProcesses?: TwoProcesses
+  growth?: Growth
 }
 
 const titles: Record<TargetName, string> = {
@@ -34,7 +36,7 @@ const titles: Record<TargetName, string> = {
 
 export function toMarkdown(result: Result) {
   const { date, machine, node, rounds, roundMilliseconds, rows, life } = result
-  const { storm, twoProcesses } = result
+  const { storm, twoProcesses, growth } = result
   // Those that were measured, whatever was asked for.
   const names = targetNames.filter(name => life[name] || rows.some(({ targets }) => targets[name]))
   return [
@@ -43,6 +45,7 @@ export function toMarkdown(result: Result) {
     ...(Object.keys(life).length > 0 ? [lives(life, names)] : []),
     ...(storm ? [stormLine(storm)] : []),
     ...(twoProcesses ? [twoProcessesLine(twoProcesses)] : []),
+    ...(growth ? [growthTable(growth)] : []),
   ].join('\n\n')
 }
 
@@ -125,6 +128,19 @@ function twoProcessesLine(measured: TwoProcesses) {
   const speed = `Two processes on one PostgreSQL, each request to the other one: ${twoPerSecond.toFixed(0)} requests a second, ${twoCpu.toFixed(0)} µs a code flow; one of them alone ${onePerSecond.toFixed(0)} and ${oneCpu.toFixed(0)} µs`
   const right = `${crossed} codes redeemed, used and refreshed across, ${raced} redeemed at both at once, ${wrong.length} wrong ${word(holds)}`
   return [`${speed}. ${right}.`, ...[...new Set(wrong)].slice(0, 5).map(one => `- ${one}`)].join('\n')
+}
+
+function growthTable({ few, many, flows, fillSeconds }: Growth) {
+  const sizes = [few, many].map(rows => `${rows.toLocaleString('en')} rows`)
+  return `CPU microseconds a flow (p99 in milliseconds) with so many rows in each table at the start; filling took ${fillSeconds.toFixed(0)} s. At most ${atMost.growthTimes} times.\n\n${table(
+    ['flow', ...sizes, 'times', 'rule'],
+    flows.map(({ title, few, many, times, holds }) => [
+      title,
+      ...[few, many].map(({ cpu, p99 }) => `${number(cpu, 0)} (${number(p99, 1)})`),
+      number(times, 2),
+      word(holds),
+    ]),
+  )}`
 }
 
 /** Padded as the formatter of the repository does it. The first column holds words, the others numbers. */
