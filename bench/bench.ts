@@ -3,6 +3,7 @@ import { cpus } from 'node:os'
 import { parseArgs } from 'node:util'
 import { measureGrowth } from './growth.ts'
 import { median, type Round } from './load.ts'
+import { inspectPlans } from './plans.ts'
 import { residentMegabytes } from './process-cost.ts'
 import { type Life, type Result, type Row, toMarkdown, writeInto } from './report.ts'
 import { measureInTurn, type Pace } from './rounds.ts'
@@ -32,7 +33,7 @@ const pace: Pace = {
 }
 const stormMilliseconds = options.quick ? 4_000 : 15_000
 const sizes = { few: 1_000, many: Number(options.rows ?? (options.long ? 10_000_000 : 1_000_000)) }
-const extra = ['life', 'storm', 'two-processes', 'growth']
+const extra = ['life', 'storm', 'two-processes', 'growth', 'plans']
 const wanted = chosen(options.only?.split(','), [...scenarios.map(({ name }) => name), ...extra])
 const chosenTargets = chosen(options.targets?.split(','), targetNames).filter(isThere)
 
@@ -47,6 +48,7 @@ const rows = await measureScenarios(scenarios.filter(({ name }) => wanted.includ
 const storm = await onlyWith('lintel', 'storm', measureWholeMachine)
 const twoProcesses = await onlyWith('lintel-postgres', 'two-processes', () => measureTwoProcesses(pace))
 const growth = await onlyWith('lintel', 'growth', () => measureGrowth(sizes, pace, say))
+const plans = await onlyWith('lintel', 'plans', inspectPlans)
 
 const result: Result = {
   date: new Date().toISOString().slice(0, 10),
@@ -59,6 +61,7 @@ const result: Result = {
   ...(storm && { storm }),
   ...(twoProcesses && { twoProcesses }),
   ...(growth && { growth }),
+  ...(plans && { plans }),
 }
 process.stdout.write(`${options.json ? JSON.stringify(result, null, 2) : toMarkdown(result)}\n`)
 if (options.write) writeInto(new URL('README.md', import.meta.url), toMarkdown(result))

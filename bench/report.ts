@@ -2,6 +2,7 @@
 import { readFileSync, writeFileSync } from 'node:fs'
 import type { Growth } from './growth.ts'
 import type { Round } from './load.ts'
+import type { Plans } from './plans.ts'
 import { atMost, atMostOfFloor, type Verdict } from './rule.ts'
 import type { Storm } from './storm.ts'
 import { type TargetName, targetNames } from './target.ts'
@@ -25,6 +26,7 @@ export type Result = {
   storm?: Storm
   twoProcesses?: TwoProcesses
   growth?: Growth
+  plans?: Plans
 }
 
 const titles: Record<TargetName, string> = {
@@ -36,7 +38,7 @@ const titles: Record<TargetName, string> = {
 
 export function toMarkdown(result: Result) {
   const { date, machine, node, rounds, roundMilliseconds, rows, life } = result
-  const { storm, twoProcesses, growth } = result
+  const { storm, twoProcesses, growth, plans } = result
   // Those that were measured, whatever was asked for.
   const names = targetNames.filter(name => life[name] || rows.some(({ targets }) => targets[name]))
   return [
@@ -46,6 +48,7 @@ export function toMarkdown(result: Result) {
     ...(storm ? [stormLine(storm)] : []),
     ...(twoProcesses ? [twoProcessesLine(twoProcesses)] : []),
     ...(growth ? [growthTable(growth)] : []),
+    ...(plans ? [planList(plans)] : []),
   ].join('\n\n')
 }
 
@@ -141,6 +144,15 @@ function growthTable({ few, many, flows, fillSeconds }: Growth) {
       word(holds),
     ]),
   )}`
+}
+
+function planList({ statements, ofRequests, scans, holds }: Plans) {
+  const summary = `${statements} statements ran, ${ofRequests} of them for requests; those that read a growing table or index from end to end: ${scans.length === 0 ? 'none' : scans.length}. None may be a request's ${word(holds)}.`
+  const lines = scans.map(
+    ({ by, step, sql }) =>
+      `- ${by === 'request' ? 'request' : "the server's own"}, ${step}: \`${sql.replaceAll('`', '')}\``,
+  )
+  return [summary, ...(lines.length > 0 ? ['', ...lines] : [])].join('\n')
 }
 
 /** Padded as the formatter of the repository does it. The first column holds words, the others numbers. */
