@@ -123,6 +123,17 @@ export const openServices = async (config: Config, overrides: Overrides = {}): P
       log,
       metrics,
       deliver: new Map([['logout', deliverLogoutNotice(services)]]),
+      ended: ({ kind, client_id, user_id }, state, error) =>
+        kind === 'logout'
+          ? [
+              services.audit.write({
+                event: state === 'delivered' ? 'logout.delivered' : 'logout.failed',
+                clientId: client_id ?? undefined,
+                userId: user_id ?? undefined,
+                reason: error ?? undefined,
+              }),
+            ]
+          : [],
     })
     delivery.wake = outbox.wake
     const close = async (): Promise<void> => {

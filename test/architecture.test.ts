@@ -32,7 +32,10 @@ const order: [string, (name: string) => boolean][] = [
   ['oauth', name => /^oauth\/[^/]+$/.test(name)],
   ['account', name => name.startsWith('account/')],
   ['admin', name => name.startsWith('admin/')],
-  ['routes, jobs, app, main', name => ['routes.ts', 'jobs.ts', 'run-jobs.ts', 'app.ts', 'main.ts'].includes(name)],
+  [
+    'routes, jobs, app, main',
+    name => ['routes.ts', 'jobs.ts', 'run-jobs.ts', 'app.ts', 'main.ts'].includes(name),
+  ],
   ['cli', name => name.startsWith('cli/')],
 ]
 
@@ -41,17 +44,21 @@ const rankOf = (name: string): number => order.findIndex(([, holds]) => holds(na
 type Import = { from: string; to: string; typeOnly: boolean }
 
 const importsOf = ({ name, text }: { name: string; text: string }): Import[] =>
-  [...text.matchAll(/^(?:import|export)\s+(type\s)?[^'"]*?from\s+'(\.[^']+)'|\bimport\('(\.[^']+)'\)/gm)].map(match => ({
-    from: name,
-    to: relative(src, join(src, dirname(name), match[2] ?? match[3] ?? '')),
-    typeOnly: match[1] !== undefined,
-  }))
+  [...text.matchAll(/^(?:import|export)\s+(type\s)?[^'"]*?from\s+'(\.[^']+)'|\bimport\('(\.[^']+)'\)/gm)].map(
+    match => ({
+      from: name,
+      to: relative(src, join(src, dirname(name), match[2] ?? match[3] ?? '')),
+      typeOnly: match[1] !== undefined,
+    }),
+  )
 
 const imports = files.flatMap(importsOf)
 
 describe('the structure of src', () => {
   it('has a place for every file', () => {
-    expect(files.map(file => file.name).filter(name => rankOf(name) < 0 && name !== 'services.ts')).toEqual([])
+    expect(files.map(file => file.name).filter(name => rankOf(name) < 0 && name !== 'services.ts')).toEqual(
+      [],
+    )
   })
 
   it('imports only go down', () => {
@@ -67,7 +74,8 @@ describe('the structure of src', () => {
 
   it('files use one another without a cycle', () => {
     const graph = new Map<string, string[]>()
-    for (const { from, to, typeOnly } of imports) if (!typeOnly) graph.set(from, [...(graph.get(from) ?? []), to])
+    for (const { from, to, typeOnly } of imports)
+      if (!typeOnly) graph.set(from, [...(graph.get(from) ?? []), to])
     const cycles: string[] = []
     const done = new Set<string>()
     const visit = (name: string, path: string[]): void => {
@@ -102,19 +110,29 @@ describe('the structure of src', () => {
         if (/\.(insert|update|delete|merge)\(/.test(match[0]) && tables[0]) note(tables[0], name)
       }
     }
-    const shared = [...writers].filter(([, names]) => names.size > 1).map(([table, names]) => `${table}: ${[...names].join(', ')}`)
+    const shared = [...writers]
+      .filter(([, names]) => names.size > 1)
+      .map(([table, names]) => `${table}: ${[...names].join(', ')}`)
     expect(shared).toEqual([])
   })
 
   it('no file is over 300 lines without a reason in its head', () => {
-    const long = files.filter(({ text }) => text.split('\n').length > 301 && !/^[\s\S]{0,600}over 300 lines/i.test(text))
+    const long = files.filter(
+      ({ text }) => text.split('\n').length > 301 && !/^[\s\S]{0,600}over 300 lines/i.test(text),
+    )
     expect(long.map(({ name, text }) => `${name}: ${text.split('\n').length}`)).toEqual([])
   })
 
   it('nothing below main reads the clock, the environment or the console by itself', () => {
     const allowed = (name: string): boolean =>
-      ['main.ts', 'config.ts', 'observe/log.ts'].includes(name) || name.startsWith('cli/') || name.startsWith('store/') || name.startsWith('config/')
-    const odd = files.filter(({ name, text }) => !allowed(name) && /\bDate\.now\(\)|Math\.random\(|process\.env|\bconsole\./.test(text))
+      ['main.ts', 'config.ts', 'observe/log.ts'].includes(name) ||
+      name.startsWith('cli/') ||
+      name.startsWith('store/') ||
+      name.startsWith('config/')
+    const odd = files.filter(
+      ({ name, text }) =>
+        !allowed(name) && /\bDate\.now\(\)|Math\.random\(|process\.env|\bconsole\./.test(text),
+    )
     expect(odd.map(file => file.name)).toEqual([])
   })
 })
