@@ -67,7 +67,9 @@ describe('the form token', () => {
     for (const form_token of [flipped, tokenOn(sameBrowserOtherForm)]) {
       const answer = await unchanged(server, () => postForm(browser, page, { ...alice, form_token }))
       expect(answer.status).toBe(303)
-      expect(new URL(String(answer.location), server.issuer).href).toBe(page.url)
+      const { origin, pathname } = new URL(String(answer.location), server.issuer)
+      expect(origin + pathname).toBe(page.url)
+      expect((await browser.follow(answer)).body).toContain('name="password"')
       expect(answer.headers['set-cookie']).toBeUndefined()
     }
     expect((await server.counts())['session']).toBe(0)
@@ -95,13 +97,23 @@ describe('the form token', () => {
     const answer = await unchanged(server, () => postForm(browser, first, mallory))
     expect(answer.status).toBe(303)
     expect(answer.headers['set-cookie']).toBeUndefined()
-    const page = await browser.follow(answer)
-    expect(page.status).toBe(200)
-    expect(page.body).toContain('name="password"')
-    // Its form fits now, and leads on to the app.
-    const consent = await browser.submit(page, alice)
+    // Somebody is signed in now: it goes on as that person, whoever was typed into the old form.
+    const consent = await browser.follow(answer)
+    expect(consent.status).toBe(200)
+    expect(consent.body).toContain('<bdi>alice</bdi>')
+    expect((await server.audit()).filter(row => row.event === 'login.succeeded')).toHaveLength(1)
     const back = await browser.submit(consent, { decision: 'allow' })
     expect(new URL(String(back.location)).searchParams.get('state')).toBe('state-1')
+  })
+
+  it('SEC-020 one that had to ask again asks again, whoever has signed in meanwhile', async () => {
+    const browser = await browserOf(server, web, alice)
+    const asking = await openRequest(browser, web, { prompt: 'login' })
+    await browser.submit(await openRequest(browser, web, { prompt: 'login' }), { ...alice })
+    const answer = await unchanged(server, () => postForm(browser, asking, { ...alice }))
+    const page = await browser.follow(answer)
+    expect(page.body).toContain('name="password"')
+    expect(page.url.startsWith(asking.url)).toBe(true)
   })
 
   it('SEC-020 a consent form of before a change of account gives nobody anything', async () => {
