@@ -1,6 +1,6 @@
 import { request } from 'node:http'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { rotateClientSecret } from '../../src/oauth/client/client.ts'
+import { rotateClientSecret } from '../../src/oauth/client/secrets-of-clients.ts'
 import { change, changeClient, disable } from '../support/changes.ts'
 import { basic, getCode, type JsonAnswer, redeem } from '../support/flow.ts'
 import { startServer, type TestClient, type TestServer } from '../support/server.ts'
