@@ -162,6 +162,7 @@ const outboundOf = (config: Config): OutboundFetch =>
     allow: addressList(config.outbound.allow),
     ports: config.outbound.ports,
     caFile: config.outbound.ca,
+    proxy: config.outbound.proxy,
     extraCaFile: process.env['NODE_EXTRA_CA_CERTS'],
   })
 

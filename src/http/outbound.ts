@@ -6,6 +6,7 @@ import https from 'node:https'
 import { isIP, type LookupFunction } from 'node:net'
 import tls from 'node:tls'
 import { type AddressRules, makeAddressRule, type Trust } from './outbound-addresses.ts'
+import { tunnelThrough } from './outbound-tunnel.ts'
 
 export type OutboundRequest = {
   url: string
@@ -38,6 +39,8 @@ export type OutboundRules = AddressRules & {
   caFile?: string | undefined
   /** `NODE_EXTRA_CA_CERTS`: Node forgets it where we name authorities ourselves. */
   extraCaFile?: string | undefined
+  /** https goes through it: names are resolved there, addresses are judged here all the same. */
+  proxy?: string | undefined
 }
 
 const connectTimeout = 2_000
@@ -65,6 +68,7 @@ export const makeOutbound = (
   const judge = makeAddressRule(rules)
   const ca = authorities(rules)
   const queue = makeQueue()
+  const tunnel = rules.proxy === undefined ? undefined : tunnelThrough(rules.proxy)
 
   const lookupFor =
     (trust: Trust): LookupFunction =>
@@ -130,7 +134,7 @@ export const makeOutbound = (
         url,
         {
           method: request.method,
-          agent: false,
+          agent: url.protocol === 'https:' && tunnel ? tunnel : false,
           lookup: lookupFor(request.trust),
           headers: {
             'User-Agent': 'Lintel',

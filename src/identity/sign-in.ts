@@ -4,7 +4,7 @@ import type { Visit } from '../http/visit.ts'
 import type { Services } from '../services.ts'
 import { type Write, write } from '../store/commit.ts'
 import type { Store } from '../store/database.ts'
-import { seconds } from '../store/single-use.ts'
+import { keyAt, olderThan, seconds } from '../store/single-use.ts'
 import { insertion, statement } from '../store/statement.ts'
 import { newTextKey } from '../store/text-key.ts'
 import { type Browser, turnBrowser } from './browser.ts'
@@ -190,12 +190,8 @@ export const signInWrites = async (
   }
 }
 
-const cleaning = statement<{ before: number; limit: number }>('sign_in.clean', (knex, { before, limit }) =>
-  knex('sign_in')
-    .whereIn('id', knex('sign_in').select('id').where('expires_at', '<', before).orderBy('id').limit(limit))
-    .delete(),
-)
+const cleaning = olderThan('sign_in')
 
 /** Deletes records that ended a day ago (until then a page left open can still name its app), at most `limit`. */
 export const cleanSignIns = (now: Date, limit: number): Write =>
-  write(cleaning, { before: seconds(now) - 86_400, limit }, 'any')
+  write(cleaning, { before: keyAt(new Date(now.getTime() - (86_400 + signInTtl) * 1000)), limit }, 'any')

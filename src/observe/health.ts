@@ -1,5 +1,5 @@
 /** GET /livez and /readyz: does the process run, and can it serve. */
-
+import type { Context } from 'koa'
 import { isLoopbackHost } from '../config/addresses.ts'
 import { temporarilyUnavailable } from '../http/refusal.ts'
 import type { Route } from '../http/route.ts'
@@ -53,8 +53,7 @@ export const healthRoutes = (
       GET: async ctx => {
         const failures = await checks(services, readiness)
         const isReady = Object.keys(failures).length === 0
-        const verbose =
-          new URLSearchParams(ctx.querystring).has('verbose') && isLocal(ctx.req.socket.remoteAddress)
+        const verbose = new URLSearchParams(ctx.querystring).has('verbose') && isFromHere(ctx)
         if (!isReady && !verbose) throw temporarilyUnavailable('not ready')
         ctx.status = isReady ? 200 : 503
         ctx.body = verbose
@@ -65,5 +64,8 @@ export const healthRoutes = (
   },
 ]
 
-const isLocal = (address: string | undefined): boolean =>
-  address === undefined || isLoopbackHost(address.replace(/^::ffff:/, ''))
+/** From this machine, and not through a proxy on it. */
+const isFromHere = ({ req }: Context): boolean =>
+  req.headers['x-forwarded-for'] === undefined &&
+  req.headers.forwarded === undefined &&
+  (req.socket.remoteAddress === undefined || isLoopbackHost(req.socket.remoteAddress.replace(/^::ffff:/, '')))

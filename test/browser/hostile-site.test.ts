@@ -124,10 +124,14 @@ describe('a page of another site', () => {
     await page.goto(evil.origin)
     const frames = page.frames().filter(frame => frame !== page.mainFrame())
     expect(frames).toHaveLength(addresses.length)
-    // What stands there is the browser's own page, at no address of ours.
+    // What stands there is the browser's own page, at no address of ours; a request goes back to its app.
+    const shown = (frame: (typeof frames)[number]): string => frame.url().split('?')[0] ?? ''
     await expect
-      .poll(() => frames.map(frame => frame.url()))
-      .toEqual(addresses.map(() => 'chrome-error://chromewebdata/'))
+      .poll(() => frames.map(shown))
+      .toEqual(
+        addresses.map((_, index) => (index === 2 ? one.client.redirectUri : 'chrome-error://chromewebdata/')),
+      )
+    expect(frames[2]?.url()).toContain('error=interaction_required')
   })
 
   it('holds on to no window of an administrator (COOP), and leaves the popups of sign-in alone', async () => {
