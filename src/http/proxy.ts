@@ -1,6 +1,7 @@
 /** Where a request came from: forwarded headers count only from trusted peers (contracts.md section 2). */
 import { type BlockList, isIP } from 'node:net'
 import type { Context, Middleware } from 'koa'
+import { countHeader } from './headers.ts'
 import { Refusal } from './refusal.ts'
 
 /** `::ffff:10.0.0.1` is the IPv4 address it holds. */
@@ -92,10 +93,7 @@ const hostForm = /^(?:[A-Za-z0-9._-]{1,255}|\[[0-9A-Fa-f:.]{2,45}\])(?::\d{1,5})
 
 /** Refuses a malformed, doubled or missing `Host` (nothing is ever made from it) and URLs over 8 KiB. */
 export const checkRequestLine: Middleware = (ctx, next) => {
-  const { rawHeaders } = ctx.req
-  let hosts = 0
-  for (let index = 0; index < rawHeaders.length; index += 2)
-    if (rawHeaders[index]?.toLowerCase() === 'host') hosts += 1
+  const hosts = countHeader(ctx, 'host')
   const { host } = ctx.req.headers
   // HTTP/1.0, which some health checks still speak, may leave it out (RFC 9112 section 3.2).
   const isMissing = host === undefined && ctx.req.httpVersion !== '1.0'

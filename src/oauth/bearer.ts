@@ -1,6 +1,7 @@
 /** The access token of a request: in the header, or in the body of a POST (RFC 6750 section 2). */
 import type { Context } from 'koa'
 import { readFormBody } from '../http/body.ts'
+import { countHeader } from '../http/headers.ts'
 import { Refusal } from '../http/refusal.ts'
 import { invalidRequest, invalidToken } from './errors.ts'
 
@@ -20,7 +21,7 @@ const missing = (): Refusal =>
 export const readBearer = async (ctx: Context): Promise<string> => {
   const header = ctx.req.headers.authorization
   // In a URL it would stand in logs and histories.
-  if (new URLSearchParams(ctx.querystring).has('access_token'))
+  if (ctx.querystring !== '' && new URLSearchParams(ctx.querystring).has('access_token'))
     throw invalidRequest('the access token must not be in the query', {
       headers: { 'WWW-Authenticate': 'Bearer error="invalid_request"' },
     })
@@ -34,7 +35,7 @@ export const readBearer = async (ctx: Context): Promise<string> => {
   }
   if (inBody !== undefined) throw invalidRequest('the access token was sent in two ways')
   // Node keeps the first of two; what stands before us may have read the second.
-  if ((ctx.req.headersDistinct['authorization'] ?? []).length > 1)
+  if (countHeader(ctx, 'authorization') > 1)
     throw invalidRequest('the Authorization header was sent more than once')
   const match = /^bearer +([A-Za-z0-9\-._~+/]+=*)$/i.exec(header)
   if (!match?.[1] || match[1].length > longestToken)

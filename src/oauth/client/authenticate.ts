@@ -1,6 +1,7 @@
 /** Authenticating the client of a request, before anything of it is touched (RFC 6749 sections 2.3, 3.2.1). */
 import type { Context } from 'koa'
 import { limitReadingTo } from '../../http/cors.ts'
+import { countHeader } from '../../http/headers.ts'
 import type { Params } from '../../http/params.ts'
 import { throttleAddress } from '../../http/proxy.ts'
 import { tooManyRequests } from '../../http/refusal.ts'
@@ -25,10 +26,6 @@ const readTries = (ctx: Context, params: Params): Try[] =>
     const presented = method.read(ctx, params)
     return presented === undefined ? [] : [{ method, presented }]
   })
-
-/** Of several `Authorization` lines Node keeps the first: what stands before us may have looked at another. */
-const countHeader = (ctx: Context, name: string): number =>
-  ctx.req.rawHeaders.filter((text, index) => index % 2 === 0 && text.toLowerCase() === name).length
 
 /** Basic with an empty password: a public client that knows no other way (relying-parties.md section 2.6). */
 const asPublic = (one: Try): Try => {
