@@ -9,7 +9,7 @@ export const up = async (knex: Knex): Promise<void> => {
     table.text('seed').notNullable()
     table.integer('generation').notNullable()
     table.bigInteger('rotated_at').notNullable()
-    table.bigInteger('expires_at').notNullable().index()
+    table.bigInteger('expires_at').notNullable()
   })
   await knex.schema.createTable('opaque_token', table => {
     table.text('id').primary()

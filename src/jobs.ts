@@ -55,7 +55,7 @@ const endAgedSessions = async (services: Services): Promise<void> => {
 /** Deliveries that ended stay visible so long. */
 const outboxMemory = 30 * 86_400_000
 
-const cleanUp = async ({ store, now }: Services): Promise<void> => {
+const cleanUp = async ({ store, now }: Services, config: Config): Promise<void> => {
   const at = now()
   const longAgo = new Date(at.getTime() - sessionMemory)
   await store.commit([
@@ -63,7 +63,7 @@ const cleanUp = async ({ store, now }: Services): Promise<void> => {
     cleanTransactions(at, batch),
     cleanSignIns(at, batch),
     cleanAuthorizations(at, batch),
-    cleanRefreshFamilies(at, batch),
+    cleanRefreshFamilies(at, config.tokens.refreshTtl, batch),
     cleanOpaqueTokens(at, batch),
     cleanDenylist(at, batch),
     cleanUsedAssertions(at, batch),

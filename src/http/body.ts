@@ -11,22 +11,27 @@ const tooLarge = (limit: number): Refusal =>
     headers: { Connection: 'close' },
   })
 
-const readBytes = async (ctx: Context, limit: number): Promise<Buffer> => {
-  if (Number(ctx.req.headers['content-length'] ?? 0) > limit) throw tooLarge(limit)
-  const chunks: Buffer[] = []
-  let size = 0
-  try {
-    for await (const chunk of ctx.req as AsyncIterable<Buffer>) {
+/** By events: to iterate over a request costs more than to parse it. */
+const readBytes = (ctx: Context, limit: number): Promise<Buffer> =>
+  new Promise((resolve, reject) => {
+    const { req } = ctx
+    if (Number(req.headers['content-length'] ?? 0) > limit) return reject(tooLarge(limit))
+    const chunks: Buffer[] = []
+    let size = 0
+    const brokenOff = (cause?: unknown): void =>
+      reject(new Refusal('invalid_request', 'the body could not be read', 400, { cause }))
+    const take = (chunk: Buffer): void => {
       size += chunk.length
-      if (size > limit) throw tooLarge(limit)
-      chunks.push(chunk)
+      if (size <= limit) return void chunks.push(chunk)
+      req.off('data', take).pause()
+      reject(tooLarge(limit))
     }
-  } catch (cause) {
-    if (cause instanceof Refusal) throw cause
-    throw new Refusal('invalid_request', 'the body could not be read', 400, { cause })
-  }
-  return chunks.length === 1 && chunks[0] ? chunks[0] : Buffer.concat(chunks)
-}
+    req.on('data', take)
+    req.once('end', () => resolve(chunks.length === 1 && chunks[0] ? chunks[0] : Buffer.concat(chunks)))
+    req.once('error', brokenOff)
+    // After the end this says nothing new.
+    req.once('close', brokenOff)
+  })
 
 /** The media type without its parameters, and its charset. */
 const contentType = (ctx: Context): { type: string; charset: string } => {

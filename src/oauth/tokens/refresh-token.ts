@@ -7,7 +7,7 @@ import { createHmac } from 'node:crypto'
 import { type Write, write } from '../../store/commit.ts'
 import type { Store } from '../../store/database.ts'
 import { equalInConstantTime, secretPrefixes } from '../../store/secret.ts'
-import { seconds } from '../../store/single-use.ts'
+import { keyAt, olderThan, seconds } from '../../store/single-use.ts'
 import { insertion, statement } from '../../store/statement.ts'
 import { isTextKey, newTextKey, randomText, textKeyLength } from '../../store/text-key.ts'
 import type { Client } from '../client/client.ts'
@@ -188,12 +188,8 @@ export const refreshTokenOf = (
   generation: number,
 ): string => tokenOf(key, family, generation)
 
-const cleaning = statement<{ now: number; limit: number }>('refresh_family.clean', (knex, { now, limit }) =>
-  knex('refresh_family')
-    .whereIn('id', knex('refresh_family').select('id').where('expires_at', '<', now).limit(limit))
-    .delete(),
-)
+const cleaning = olderThan('refresh_family')
 
-/** Deletes families that have ended, at most `limit`. */
-export const cleanRefreshFamilies = (now: Date, limit: number): Write =>
-  write(cleaning, { now: seconds(now), limit }, 'any')
+/** Deletes families older than the longest life of all, at most `limit`: by key, for an index on the end costs each insert. */
+export const cleanRefreshFamilies = (now: Date, ttl: number, limit: number): Write =>
+  write(cleaning, { before: keyAt(new Date(now.getTime() - ttl * 1000)), limit }, 'any')
