@@ -1,7 +1,19 @@
 import { defineConfig } from 'vitest/config'
 
 /** What does not look at a database, or looks at both by itself, or drives a browser, runs once. */
-const onceOnly = ['test/*.test.ts', 'test/http/**', 'test/store/**', 'test/keys/**', 'test/observe/**', 'test/cli/**', 'test/browser/**', 'test/interop/**', 'test/oauth/**', 'test/identity/**', 'test/throttle/**']
+const onceOnly = [
+  'test/*.test.ts',
+  'test/http/**',
+  'test/store/**',
+  'test/keys/**',
+  'test/observe/**',
+  'test/cli/**',
+  'test/browser/**',
+  'test/interop/**',
+  'test/oauth/**',
+  'test/identity/**',
+  'test/throttle/**',
+]
 
 export default defineConfig({
   test: {

@@ -197,7 +197,8 @@ const canMount = (() => {
 })()
 
 // Loudly: what is not run here is run where mounting is allowed.
-if (!canMount) process.stderr.write('\n=== NOT RUN: REL-05 (full disk), because this machine allows no mounts\n\n')
+if (!canMount)
+  process.stderr.write('\n=== NOT RUN: REL-05 (full disk), because this machine allows no mounts\n\n')
 
 describe.runIf(canMount)('SQLite on a full disk (REL-05)', () => {
   let directory: string
