@@ -4,7 +4,6 @@ import { Params } from './params.ts'
 import { Refusal } from './refusal.ts'
 
 const formLimit = 64 * 1024
-const jsonLimit = 100 * 1024
 
 const tooLarge = (limit: number): Refusal =>
   new Refusal('invalid_request', `the body is larger than ${limit / 1024} KiB`, 413, {
@@ -52,21 +51,4 @@ export const readFormBody = async (ctx: Context): Promise<Params> => {
   if (charset !== 'utf-8' && charset !== 'us-ascii')
     throw new Refusal('invalid_request', 'the body must be UTF-8')
   return Params.parse((await readBytes(ctx, formLimit)).toString('utf8'))
-}
-
-/**
- * A JSON body.
- *
- * @throws Refusal: 415 for another media type, 413 over 100 KiB, 400 for what is not JSON
- */
-export const readJsonBody = async (ctx: Context): Promise<unknown> => {
-  const { type } = contentType(ctx)
-  if (type !== 'application/json' && !/^application\/[\w.-]+\+json$/.test(type))
-    throw new Refusal('invalid_request', 'the body must be application/json', 415)
-  const bytes = await readBytes(ctx, jsonLimit)
-  try {
-    return JSON.parse(bytes.toString('utf8'))
-  } catch (cause) {
-    throw new Refusal('invalid_request', 'the body is not valid JSON', 400, { cause })
-  }
 }

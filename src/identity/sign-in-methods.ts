@@ -4,8 +4,3 @@ import { checkPassword } from './password-check.ts'
 export const signInMethods = {
   password: { amr: ['pwd'], check: checkPassword },
 } as const
-
-/** Every `amr` value that a token of ours can hold. */
-export const amrValues: readonly string[] = [
-  ...new Set(Object.values(signInMethods).flatMap(method => method.amr)),
-]

@@ -18,7 +18,6 @@ export const loginRequired = refusal('login_required')
 export const consentRequired = refusal('consent_required')
 export const interactionRequired = refusal('interaction_required')
 export const accountSelectionRequired = refusal('account_selection_required')
-export const unmetRequirements = refusal('unmet_authentication_requirements')
 export const invalidClientMetadata = refusal('invalid_client_metadata')
 export const invalidRedirectUri = refusal('invalid_redirect_uri')
 

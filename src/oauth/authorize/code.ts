@@ -5,7 +5,7 @@ import { equalInConstantTime, handSecret, readSecret } from '../../store/secret.
 import { keyAt, olderThan, seconds, singleUse } from '../../store/single-use.ts'
 import { statement } from '../../store/statement.ts'
 import { newTextKey } from '../../store/text-key.ts'
-import { type Standing, standingColumns } from '../grant/authorization.ts'
+import { type Standing, withStanding } from '../grant/authorization.ts'
 
 type Row = {
   id: string
@@ -71,14 +71,7 @@ export type Code = Standing & {
 const reading = statement<{ id: string }, Code>('code.read', (knex, { id }) =>
   knex('code')
     .join('authorization', 'authorization.id', 'code.authorization_id')
-    .leftJoin('user', 'user.id', 'authorization.user_id')
-    .leftJoin('session', 'session.id', 'authorization.session_id')
-    .leftJoin('consent', consent =>
-      consent
-        .on('consent.user_id', 'authorization.user_id')
-        .andOn('consent.client_id', 'authorization.client_id'),
-    )
-    .select(standingColumns)
+    .modify(withStanding)
     .select({
       codeId: 'code.id',
       secretHash: 'code.secret_hash',

@@ -1,6 +1,6 @@
 /** What one run of a flow allowed. Codes and tokens refer to it; revoking it ends them all. */
+import type { Knex } from 'knex'
 import { type Write, write } from '../../store/commit.ts'
-import type { Store } from '../../store/database.ts'
 import { keyAt, seconds } from '../../store/single-use.ts'
 import { insertion, statement } from '../../store/statement.ts'
 import { newTextKey } from '../../store/text-key.ts'
@@ -91,8 +91,8 @@ const revoking = statement<{ id: string; now: number; reason: string }>(
 export const revokeAuthorization = (id: string, reason: string, now: Date): Write =>
   write(revoking, { id, now: seconds(now), reason }, 'any')
 
-/** The columns that tell whether an authorization stands, for joins; `standingColumns` of the tables it hangs on. */
-export const standingColumns = {
+/** The columns that tell whether an authorization stands. */
+const standingColumns = {
   authorizationId: 'authorization.id',
   clientId: 'authorization.client_id',
   userId: 'authorization.user_id',
@@ -151,6 +151,18 @@ export type Standing = {
   userUpdatedAt: number
 }
 
+/** Adds to a read of `authorization` the tables that it hangs on, with their columns: the row then has a `Standing`. */
+export const withStanding = (query: Knex.QueryBuilder): Knex.QueryBuilder =>
+  query
+    .leftJoin('user', 'user.id', 'authorization.user_id')
+    .leftJoin('session', 'session.id', 'authorization.session_id')
+    .leftJoin('consent', consent =>
+      consent
+        .on('consent.user_id', 'authorization.user_id')
+        .andOn('consent.client_id', 'authorization.client_id'),
+    )
+    .select(standingColumns)
+
 /**
  * Why an authorization of a client no longer stands, or undefined. Ended sessions, disabled users and withdrawn consents are
  * looked at when it is read, so that ending them is one write and is honoured at once.
@@ -182,20 +194,3 @@ const cleaning = statement<{ now: number; limit: number }>('authorization.clean'
 /** Deletes authorizations of which nothing can live any more, at most `limit`. */
 export const cleanAuthorizations = (now: Date, limit: number): Write =>
   write(cleaning, { now: seconds(now), limit }, 'any')
-
-const standing = statement<{ id: string }, Standing>('authorization.standing', (knex, { id }) =>
-  knex('authorization')
-    .leftJoin('user', 'user.id', 'authorization.user_id')
-    .leftJoin('session', 'session.id', 'authorization.session_id')
-    .leftJoin('consent', consent =>
-      consent
-        .on('consent.user_id', 'authorization.user_id')
-        .andOn('consent.client_id', 'authorization.client_id'),
-    )
-    .select(standingColumns)
-    .where({ 'authorization.id': id }),
-)
-
-/** An authorization with all that it hangs on. */
-export const findStanding = (store: Store, id: string): Promise<Standing | undefined> =>
-  store.one(standing, { id })

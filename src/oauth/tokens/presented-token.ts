@@ -4,7 +4,7 @@ import type { Services } from '../../services.ts'
 import { hashSecret } from '../../store/secret.ts'
 import { seconds } from '../../store/single-use.ts'
 import { statement } from '../../store/statement.ts'
-import { fallenReason, type Standing, standingColumns } from '../grant/authorization.ts'
+import { fallenReason, type Standing, withStanding } from '../grant/authorization.ts'
 import { readOpaqueToken } from './opaque-token.ts'
 
 export type PresentedToken = {
@@ -27,15 +27,8 @@ const standingOf = statement<{ id: string; jti: string }, Standing & { deniedJti
   'presented-token.standing',
   (knex, { id, jti }) =>
     knex('authorization')
-      .leftJoin('user', 'user.id', 'authorization.user_id')
-      .leftJoin('session', 'session.id', 'authorization.session_id')
-      .leftJoin('consent', consent =>
-        consent
-          .on('consent.user_id', 'authorization.user_id')
-          .andOn('consent.client_id', 'authorization.client_id'),
-      )
+      .modify(withStanding)
       .leftJoin('revoked_access_token', denied => denied.on('revoked_access_token.jti', knex.raw('?', [jti])))
-      .select(standingColumns)
       .select({ deniedJti: 'revoked_access_token.jti' })
       .where({ 'authorization.id': id }),
 )

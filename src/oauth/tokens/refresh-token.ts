@@ -12,7 +12,7 @@ import { insertion, statement } from '../../store/statement.ts'
 import { isTextKey, newTextKey, randomText, textKeyLength } from '../../store/text-key.ts'
 import type { Client } from '../client/client.ts'
 import type { ResourceDirectory } from '../client/resource-server.ts'
-import { fallenReason, type Standing, standingColumns } from '../grant/authorization.ts'
+import { fallenReason, type Standing, withStanding } from '../grant/authorization.ts'
 import { isKnownScope, mayHaveScope } from '../parameters/scope.ts'
 
 const prefix = secretPrefixes.refreshToken
@@ -83,14 +83,7 @@ export type RefreshFamily = Standing & {
 const reading = statement<{ id: string }, RefreshFamily>('refresh_family.read', (knex, { id }) =>
   knex('refresh_family')
     .join('authorization', 'authorization.id', 'refresh_family.authorization_id')
-    .leftJoin('user', 'user.id', 'authorization.user_id')
-    .leftJoin('session', 'session.id', 'authorization.session_id')
-    .leftJoin('consent', consent =>
-      consent
-        .on('consent.user_id', 'authorization.user_id')
-        .andOn('consent.client_id', 'authorization.client_id'),
-    )
-    .select(standingColumns)
+    .modify(withStanding)
     .select({
       id: 'refresh_family.id',
       familyClientId: 'refresh_family.client_id',
