@@ -10,6 +10,7 @@ import { addressList } from './config/addresses.ts'
 import type { Config, ListenAddress } from './config.ts'
 import { type Assets, loadAssets } from './http/assets.ts'
 import { cookieJar } from './http/cookies.ts'
+import { languageChoice } from './http/language.ts'
 import { addressText, closeServer, listen } from './http/listener.ts'
 import { loadCatalogues } from './http/locale.ts'
 import { makeOutbound, type OutboundFetch } from './http/outbound.ts'
@@ -108,7 +109,13 @@ export const openServices = async (config: Config, overrides: Overrides = {}): P
       metrics,
       audit: makeAudit(store, now),
       fetch,
-      page: makePage({ viewsDir: `${root}/views`, catalogues, assets, basePath: config.basePath }),
+      page: makePage({
+        viewsDir: `${root}/views`,
+        catalogues,
+        assets,
+        basePath: config.basePath,
+        language: languageChoice(config.issuer, [...catalogues.keys()].sort()),
+      }),
       cookies: cookieJar(config.issuer),
       passwords: makePasswordHasher(config.passwords, seconds =>
         metrics.observe('lintel_password_wait_seconds', seconds),

@@ -71,7 +71,10 @@ export const setUpRoute = (
         email: typed.email,
         errors,
       },
-      { status: errors.length > 0 ? 422 : 200 },
+      {
+        status: errors.length > 0 ? 422 : 200,
+        parameters: [...new URLSearchParams(ctx.querystring)].filter(([name]) => name === 'token'),
+      },
     )
 
   const faultsOf = async ({ username, email, password }: Typed): Promise<Fault[]> => {

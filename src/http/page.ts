@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import { Eta } from 'eta'
 import type Koa from 'koa'
 import type { Assets } from './assets.ts'
+import type { LanguageChoice } from './language.ts'
 import { type Catalogues, direction, pickLocale, translator } from './locale.ts'
 import { timeWords } from './time-words.ts'
 
@@ -183,21 +184,35 @@ export type Page = <Name extends ViewName>(
   ctx: Koa.Context,
   view: Name,
   data: Views[Name],
-  options?: { status?: number | undefined; locale?: string | undefined; nonce?: string | undefined },
+  options?: {
+    status?: number | undefined
+    /** What the app asked for, as in `ui_locales`. */
+    locale?: string | undefined
+    nonce?: string | undefined
+    /** What the page must be opened with again to be the same in another language. */
+    parameters?: readonly [string, string][] | undefined
+  },
 ) => void
 
 export type Render = (view: string, locale: string, data: object) => string
 
 type Options = { viewsDir: string; catalogues: Catalogues; assets: Assets; basePath: string }
 
-/** `options.locale` is what the app asked for, as in `ui_locales`; without it the browser is asked. */
-export function makePage(options: Options): Page {
+/**
+ * The person's choice of a language goes before what the app asks for, and that before what the browser does. Languages
+ * are offered where the page can be opened again as it is: not on what a form answered.
+ */
+export function makePage(options: Options & { language: LanguageChoice }): Page {
+  const { catalogues, language } = options
   const render = makeRender(options)
-  return (ctx, view, data, { status = 200, locale: uiLocales, nonce } = {}) => {
-    const locale = pickLocale(options.catalogues, { uiLocales, acceptLanguage: ctx.get('Accept-Language') })
+  return (ctx, view, data, { status = 200, locale: uiLocales, nonce, parameters = [] } = {}) => {
+    const locale =
+      language.chosen(ctx) ??
+      pickLocale(catalogues, { uiLocales, acceptLanguage: ctx.get('Accept-Language') })
+    const languages = status === 200 && ctx.method === 'GET' ? language.links(ctx, locale, parameters) : []
     ctx.status = status
     ctx.type = 'html'
-    ctx.body = render(view, locale, nonce === undefined ? data : { ...data, nonce })
+    ctx.body = render(view, locale, { ...data, languages, ...(nonce === undefined ? {} : { nonce }) })
     ctx.set('Content-Language', locale)
     ctx.vary('Accept-Language')
   }

@@ -32,13 +32,14 @@ const picture = async (page: Page, name: string): Promise<void> => {
   if (process.env['SCREENS']) await page.screenshot({ path: join(folder, `${name}.png`), fullPage: true })
 }
 
-describe.each(screens)('the page $name', ({ name, heading, open }) => {
+describe.each(screens)('the page $name', ({ name, heading, locale = 'en-US', open }) => {
   it('has nothing that axe objects to, light or dark, and fits 360 pixels', async () => {
     const world = await startWorld(chromium)
     const { page } = await world.person({
       viewport: { width: 900, height: 720 },
       colorScheme: 'light',
       reducedMotion: 'reduce',
+      locale,
     })
     await open(world, page)
     await expectHeading(page, heading)

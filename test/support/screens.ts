@@ -9,6 +9,8 @@ export type Screen = {
   /** The name of its pictures. */
   name: string
   heading: string
+  /** The language of the browser; English where none is named. */
+  locale?: string
   /** Goes there; the page then stays. */
   open: (world: World, page: Page) => Promise<void>
 }
@@ -59,7 +61,7 @@ const signedIn = async (world: World, page: Page, user: Parameters<TestServer['c
   return { person, app }
 }
 
-export const screens: readonly Screen[] = [
+const screensInEnglish: readonly Screen[] = [
   {
     name: 'sign-in',
     heading: 'Sign in',
@@ -327,6 +329,25 @@ export const screens: readonly Screen[] = [
       await page.waitForSelector('#summary')
     },
   },
+]
+
+/** Long words, and pages that are longer for it. */
+const germanHeadings: Record<string, string> = {
+  'sign-in': 'Anmelden',
+  consent: 'Darf Field Notes Ihr Konto verwenden?',
+  account: 'Alice Example',
+  'own-password-refused': 'Passwort ändern',
+  'error-redirect-uri': 'Wir können Sie nicht zu dieser App zurückschicken',
+}
+
+export const screens: readonly Screen[] = [
+  ...screensInEnglish,
+  ...screensInEnglish.flatMap(screen => {
+    const heading = germanHeadings[screen.name]
+    return heading === undefined
+      ? []
+      : [{ ...screen, name: `${screen.name}-german`, heading, locale: 'de-DE' }]
+  }),
 ]
 
 /** The link that was printed when a server without an administrator started. */

@@ -109,7 +109,7 @@ export const logoutRoute = (services: Needs): Route => {
         asker: request.client ? askerOf(request.client) : undefined,
         returnName: request.returnTo === undefined ? undefined : request.client?.name,
       },
-      { locale: request.locale },
+      { locale: request.locale, parameters: request.fields },
     )
 
   const begin = async (ctx: Context, params: Params): Promise<void> => {
