@@ -1,5 +1,5 @@
 /** `lintel client`: the apps that people sign in to, by their metadata (RFC 7591). */
-import type { Command } from 'commander'
+import type { Command, CommanderError } from 'commander'
 import {
   type ClientOutcome,
   createClient,
@@ -9,8 +9,11 @@ import {
   rotateSecret,
   updateClient,
 } from '../admin/client-operations.ts'
+import { didYouMean, quoted } from '../admin/near-miss.ts'
+import { findRecipe, recipes, renderRecipe } from '../admin/recipes/client-recipes.ts'
 import { type Client, listClients } from '../oauth/client/client.ts'
 import type { Describe } from './command.ts'
+import { usageError } from './failure.ts'
 import { named, onServices, operator } from './on-services.ts'
 import { parseGivenDuration, parseGivenJson } from './option-values.ts'
 import type { Answer, Terminal } from './terminal.ts'
@@ -87,11 +90,7 @@ require_pkce, backchannel_logout_on_idle, allowed_origins and scope_claims_in_id
     told(terminal, await createClient(services, await readMetadata(create, terminal), operator)),
   )
   describeList(client.command('list'), terminal)
-  const show = client.command('show <client-id>').description('show a client and when its secrets were used')
-  onServices(show, terminal, async at => {
-    const view = shownView(await requireClient(at.services, named(at)))
-    return { value: view, text: inWords({ ...view, client_id_issued_at: date(view.client_id_issued_at) }) }
-  })
+  describeShow(client.command('show <client-id>'), terminal)
   const update = client
     .command('update <client-id>')
     .description('change a client by a JSON merge patch (RFC 7396): null takes a member away')
@@ -113,6 +112,32 @@ require_pkce, backchannel_logout_on_idle, allowed_origins and scope_claims_in_id
     const gone = await deleteClient(at.services, named(at), operator)
     return { value: { client_id: gone.id, deleted: true }, text: `deleted ${gone.id}` }
   })
+}
+
+const describeShow = (command: Command, terminal: Terminal): void => {
+  command
+    .description('show a client and when its secrets were used, or settings for its app')
+    .option('--for <framework>', 'settings to paste instead')
+    .addHelpText('after', `\nSettings there are for: ${recipes.map(recipe => recipe.id).join(', ')}`)
+  onServices(command, terminal, async at => {
+    const { for: wanted } = command.opts<{ for?: string }>()
+    const recipe = wanted === undefined ? undefined : findRecipe(wanted.toLowerCase())
+    if (wanted !== undefined && recipe === undefined) throw unknownFramework(wanted)
+    const shown = await requireClient(at.services, named(at))
+    if (recipe) {
+      const settings = renderRecipe(at.services.issuer, shown, recipe)
+      return { value: settings, text: settings.text }
+    }
+    const view = shownView(shown)
+    return { value: view, text: inWords({ ...view, client_id_issued_at: date(view.client_id_issued_at) }) }
+  })
+}
+
+const unknownFramework = (wanted: string): CommanderError => {
+  const known = recipes.map(recipe => recipe.id)
+  return usageError(
+    `--for: there are no settings for ${quoted(wanted)}.${didYouMean(wanted, known)} There are for: ${known.join(', ')}`,
+  )
 }
 
 const describeList = (command: Command, terminal: Terminal): void => {

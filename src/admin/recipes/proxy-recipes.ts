@@ -1,0 +1,161 @@
+/** Recipes for what stands in front of apps that know nothing of signing in. */
+import { type Facts, inQuotes, lines, type Recipe, secretVariable } from './recipe.ts'
+
+const withGroups = ['openid', 'profile', 'email', 'groups'] as const
+
+const oauth2Proxy = {
+  kinds: ['server'],
+  callbacks: ['/oauth2/callback'],
+  scopes: withGroups,
+} as const satisfies Partial<Recipe>
+
+const hostOf = ({ base }: Facts): string => new URL(base).host
+
+/** What stands in front asks oauth2-proxy about every request. */
+const besideOauth2Proxy = (...more: string[]): string[] => [
+  '# oauth2-proxy runs beside it, with what --for oauth2-proxy prints and:',
+  '#   reverse_proxy = true',
+  '#   set_xauthrequest = true',
+  ...more.map(line => `#   ${line}`),
+]
+
+export const proxyRecipes: readonly Recipe[] = [
+  {
+    ...oauth2Proxy,
+    id: 'oauth2-proxy',
+    label: 'oauth2-proxy',
+    language: 'toml',
+    refreshes: true,
+    render: ({ issuer, clientId, redirectUri, scopes, base, mayRefresh }) =>
+      lines(
+        '# oauth2-proxy.cfg. An address that is not verified is refused unless',
+        '# insecure_oidc_allow_unverified_email = true.',
+        'provider = "oidc"',
+        'provider_display_name = "Lintel"',
+        `oidc_issuer_url = ${inQuotes(issuer)}`,
+        `client_id = ${inQuotes(clientId)}`,
+        '# OAUTH2_PROXY_CLIENT_SECRET and OAUTH2_PROXY_COOKIE_SECRET (openssl rand -base64 32 | tr -- +/ -_) in the environment',
+        `redirect_url = ${inQuotes(redirectUri)}`,
+        `scope = ${inQuotes(scopes.join(' '))}`,
+        'code_challenge_method = "S256"',
+        'email_domains = ["*"]',
+        mayRefresh && 'cookie_refresh = "10m"',
+        `cookie_secure = ${base.startsWith('https:')}`,
+        'upstreams = ["http://127.0.0.1:8080/"]',
+      ),
+  },
+  {
+    id: 'mod_auth_openidc',
+    label: 'Apache (mod_auth_openidc)',
+    language: 'apache',
+    kinds: ['server'],
+    scopes: withGroups,
+    backChannel: '?logout=backchannel',
+    render: ({ issuer, clientId, redirectUri, scopes, authMethod }) =>
+      lines(
+        '# The redirect URI must lie under a protected path, where no page of the app is.',
+        `OIDCProviderMetadataURL ${issuer}/.well-known/openid-configuration`,
+        `OIDCClientID "${clientId}"`,
+        `OIDCClientSecret "\${${secretVariable}}"`,
+        authMethod !== undefined && `OIDCProviderTokenEndpointAuth ${authMethod}`,
+        `OIDCRedirectURI "${redirectUri}"`,
+        'OIDCCryptoPassphrase "exec:/bin/cat /etc/apache2/oidc-passphrase"',
+        'OIDCPKCEMethod S256',
+        `OIDCScope "${scopes.join(' ')}"`,
+        'OIDCRemoteUserClaim preferred_username',
+        '',
+        '<Location "/">',
+        '  AuthType openid-connect',
+        '  Require valid-user',
+        '</Location>',
+      ),
+  },
+  {
+    ...oauth2Proxy,
+    id: 'traefik',
+    label: 'Traefik, forward auth with oauth2-proxy',
+    language: 'yaml',
+    render: facts =>
+      lines(
+        ...besideOauth2Proxy('upstreams = ["static://202"]'),
+        'http:',
+        '  middlewares:',
+        '    lintel: # name it in the middlewares of the routers to protect',
+        '      forwardAuth:',
+        '        address: http://oauth2-proxy:4180/',
+        '        trustForwardHeader: true',
+        '        authResponseHeaders: [X-Auth-Request-User, X-Auth-Request-Email, X-Auth-Request-Groups]',
+        '  routers:',
+        '    oauth2-proxy:',
+        `      rule: "Host(\`${hostOf(facts)}\`) && PathPrefix(\`/oauth2/\`)"`,
+        '      service: oauth2-proxy',
+        '  services:',
+        '    oauth2-proxy:',
+        '      loadBalancer:',
+        '        servers:',
+        '          - url: http://oauth2-proxy:4180',
+      ),
+  },
+  {
+    ...oauth2Proxy,
+    id: 'nginx',
+    label: 'nginx, auth_request with oauth2-proxy',
+    language: 'nginx',
+    render: facts =>
+      lines(
+        ...besideOauth2Proxy(),
+        `# In the server block of ${hostOf(facts)}:`,
+        'location /oauth2/ {',
+        '  proxy_pass http://127.0.0.1:4180;',
+        '  proxy_set_header Host $host;',
+        '  proxy_set_header X-Real-IP $remote_addr;',
+        '  proxy_set_header X-Forwarded-Proto $scheme;',
+        '  proxy_set_header X-Auth-Request-Redirect $request_uri;',
+        '}',
+        'location = /oauth2/auth {',
+        '  proxy_pass http://127.0.0.1:4180;',
+        '  proxy_set_header Host $host;',
+        '  proxy_set_header X-Real-IP $remote_addr;',
+        '  proxy_set_header Content-Length "";',
+        '  proxy_pass_request_body off;',
+        '}',
+        'location / {',
+        '  auth_request /oauth2/auth;',
+        '  error_page 401 =403 /oauth2/sign_in;',
+        '  auth_request_set $user $upstream_http_x_auth_request_preferred_username;',
+        '  proxy_set_header X-User $user;',
+        '  proxy_pass http://127.0.0.1:8080;',
+        '}',
+      ),
+  },
+  {
+    ...oauth2Proxy,
+    id: 'caddy',
+    label: 'Caddy, forward_auth with oauth2-proxy',
+    language: 'caddy',
+    render: facts =>
+      lines(
+        ...besideOauth2Proxy(),
+        `${hostOf(facts)} {`,
+        '  handle /oauth2/* {',
+        '    reverse_proxy oauth2-proxy:4180 {',
+        '      header_up X-Real-IP {remote_host}',
+        '      header_up X-Forwarded-Uri {uri}',
+        '    }',
+        '  }',
+        '  handle {',
+        '    forward_auth oauth2-proxy:4180 {',
+        '      uri /oauth2/auth',
+        '      header_up X-Real-IP {remote_host}',
+        '      copy_headers X-Auth-Request-User X-Auth-Request-Email',
+        '      @error status 401',
+        '      handle_response @error {',
+        '        redir * /oauth2/sign_in?rd={scheme}://{host}{uri}',
+        '      }',
+        '    }',
+        '    reverse_proxy app:8080',
+        '  }',
+        '}',
+      ),
+  },
+]
