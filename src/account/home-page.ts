@@ -1,7 +1,7 @@
 /** GET / — what somebody sees who opens the issuer's address. */
 import type { Route } from '../http/route.ts'
 import { presentBrowser } from '../identity/browser.ts'
-import { findSession, isAlive } from '../identity/session.ts'
+import { findSession, isAlive, touchSession } from '../identity/session.ts'
 import { findUserById, hasAdministrator } from '../identity/user.ts'
 import type { Services } from '../services.ts'
 
@@ -19,6 +19,8 @@ export const homeRoute = (services: Needs, links: { account?: string; admin?: st
         : undefined
       const isIn = session !== undefined && isAlive(session, services.now())
       const user = isIn ? await findUserById(services.store, session.userId) : undefined
+      const activity = isIn ? touchSession(session, services.now()) : []
+      if (activity.length > 0) await services.store.commit(activity)
       services.page(ctx, 'home', {
         issuer: services.issuer,
         user: user && { username: user.username, name: user.name ?? undefined },

@@ -46,6 +46,17 @@ it('the front page leads there', async () => {
   expect(page.body).toContain('href="/account"')
 })
 
+it('opening it is activity: the session does not end by idleness (architecture section 2)', async () => {
+  const alice = await server.createUser()
+  const browser = server.browser()
+  await openAs(browser, alice)
+  for (let visits = 0; visits < 3; visits++) {
+    server.sleep(1800)
+    expect((await browser.open('/')).body).toContain('Hello, ')
+  }
+  expect(headingOf(await browser.open('/account'))).toBe('alice')
+})
+
 it('an issuer with a path has it all under its path, and the well-known address at the root too', async () => {
   await server.stop()
   server = await startServer({ issuer: 'http://localhost:4999/id' })

@@ -55,6 +55,7 @@ export const situationOf = (
   signIn: transaction?.signIn,
   consented: standing.consented,
   isFirstParty: client.isFirstParty,
+  isKnownBrowser: standing.browser !== undefined,
   now: seconds(now),
 })
 

@@ -12,6 +12,8 @@ export type Situation = {
   /** The scopes that the person has allowed this client before; undefined where they were never asked. */
   consented: ReadonlySet<string> | undefined
   isFirstParty: boolean
+  /** The browser has been here before. */
+  isKnownBrowser: boolean
   /** Seconds. */
   now: number
 }
@@ -32,7 +34,8 @@ const neverAskedAlone = new Set(['offline_access'])
  */
 export const nextStep = (request: AuthorizationRequest, situation: Situation): Step => {
   const { present, signIn, now } = situation
-  if (!present) return { kind: 'sign-in', askAgain: false }
+  if (!present)
+    return isChoice(request, situation) ? { kind: 'choose-account' } : { kind: 'sign-in', askAgain: false }
   const arrived = signIn?.sessionId === present.sessionId
   const askedNow = arrived && signIn.authenticated
   if (request.hintedSub !== undefined && request.hintedSub !== present.sub)
@@ -48,6 +51,12 @@ export const nextStep = (request: AuthorizationRequest, situation: Situation): S
   const missing = request.scope.some(scope => !consented.has(scope) && !neverAskedAlone.has(scope))
   return { kind: missing ? 'consent' : 'respond' }
 }
+
+/** Nobody is active, and yet somebody may be signed in here: the chooser knows, and leads on to sign-in if not. */
+const isChoice = (
+  { prompt, hintedSub }: AuthorizationRequest,
+  { signIn, isKnownBrowser }: Situation,
+): boolean => prompt.includes('select_account') && isKnownBrowser && !signIn && hintedSub === undefined
 
 /**
  * The scopes that an answer grants. `offline_access` counts only where consent was shown now, is remembered for it,

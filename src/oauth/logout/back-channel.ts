@@ -4,7 +4,7 @@ import { OutboundBlocked } from '../../http/outbound.ts'
 import { type EndReason, findSession, type SessionEnded } from '../../identity/session.ts'
 import type { Services } from '../../services.ts'
 import type { Write } from '../../store/commit.ts'
-import { enqueue } from '../../store/outbox.ts'
+import { enqueue, listOutbox } from '../../store/outbox.ts'
 import type { Client } from '../client/client.ts'
 import { clientsOfSession, sessionsWithClient } from '../grant/session-clients.ts'
 import { issueLogoutToken } from '../tokens/logout-token.ts'
@@ -63,6 +63,30 @@ const tellingTime = 500
 export const tellApps = async ({ wakeOutbox }: Pick<Services, 'wakeOutbox'>): Promise<void> => {
   await Promise.race([wakeOutbox(), wait(tellingTime, undefined, { ref: false })])
 }
+
+/** How many of the newest deliveries are looked through; what is further behind counts as on its way. */
+const newest = 500
+
+/** The apps that an ended session was used for, and how far each is with being told. */
+export const appsTold = async (
+  { store, clients }: Pick<Services, 'store' | 'clients'>,
+  sessionId: string,
+): Promise<{ name: string; told: 'told' | 'telling' | 'not-told' }[]> => {
+  const used = await clientsOfSession(store, sessionId)
+  if (used.length === 0) return []
+  const deliveries = (await listOutbox(store, { limit: newest })).filter(
+    ({ kind, payload }) => kind === 'logout' && (JSON.parse(payload) as Notice).sid === sessionId,
+  )
+  const found = await Promise.all(used.map(({ clientId }) => clients.find(clientId)))
+  return found.flatMap(client => {
+    if (!client) return []
+    if (client.metadata.backchannel_logout_uri === undefined) return [{ name: client.name, told: 'not-told' }]
+    const state = deliveries.findLast(({ client_id }) => client_id === client.id)?.state ?? 'pending'
+    return [{ name: client.name, told: toldBy[state] }]
+  })
+}
+
+const toldBy = { delivered: 'told', pending: 'telling', failed: 'not-told' } as const
 
 /**
  * Delivers one notice.

@@ -24,9 +24,8 @@ import {
 import type { Services } from '../../services.ts'
 import { GuardFailed } from '../../store/commit.ts'
 import { askerOf } from '../authorize/asker.ts'
-import { clientsOfSession } from '../grant/session-clients.ts'
 import type { IdTokenHint } from '../tokens/id-token.ts'
-import { tellApps } from './back-channel.ts'
+import { appsTold, tellApps } from './back-channel.ts'
 import { type LogoutRequest, readLogoutRequest, requestFields } from './logout-request.ts'
 
 type Needs = Pick<
@@ -79,21 +78,7 @@ export const logoutRoute = (services: Needs): Route => {
 
   const finish = async (ctx: Context, request: LogoutRequest, ended: Session | undefined): Promise<void> => {
     if (request.returnTo !== undefined) return redirect(ctx, request.returnTo)
-    const used = ended ? await clientsOfSession(store, ended.id) : []
-    const found = await Promise.all(used.map(({ clientId }) => services.clients.find(clientId)))
-    const apps = found.flatMap(client =>
-      client
-        ? [
-            {
-              name: client.name,
-              told:
-                client.metadata.backchannel_logout_uri === undefined
-                  ? ('not-told' as const)
-                  : ('telling' as const),
-            },
-          ]
-        : [],
-    )
+    const apps = ended ? await appsTold(services, ended.id) : []
     page(ctx, 'signed-out', { apps }, { locale: request.locale })
   }
 
