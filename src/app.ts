@@ -3,10 +3,12 @@ import Koa, { type Context, type Middleware } from 'koa'
 import { addressList } from './config/addresses.ts'
 import type { Config } from './config.ts'
 import { answerRefusals } from './http/answer-refusals.ts'
-import { addressThrough, checkRequestLine } from './http/proxy.ts'
+import { tellArrival } from './http/arrival.ts'
+import { addressThrough, checkRequestLine, rememberingList } from './http/proxy.ts'
 import { notFound } from './http/refusal.ts'
 import { answerUnknown, makeRouter, type Route, routeName } from './http/route.ts'
 import { recordVisit, visitOf } from './http/visit.ts'
+import { openServerKey } from './keys/server-key.ts'
 import type { Readiness } from './observe/health.ts'
 import type { Services } from './services.ts'
 
@@ -41,9 +43,11 @@ export const makeApp = (
   const strictTransport = !config.loopback && config.issuer.startsWith('https:')
   const app = new Koa()
   const warned = onceAMinute(services)
+  const trusted = addressList(config.trustedProxies)
+  const throughFile = 'path' in config.listen
   const addressOf = addressThrough({
-    trusted: addressList(config.trustedProxies),
-    throughFile: 'path' in config.listen,
+    trusted,
+    throughFile,
     onUntrusted: peer => {
       readiness.warnings.add(
         'forwarded headers come from a peer that LINTEL_TRUSTED_PROXIES does not name: all people share one throttle',
@@ -54,6 +58,14 @@ export const makeApp = (
   app.use(recordVisit(addressOf))
   app.use(logRequests(services))
   app.use(answerRefusals(services))
+  app.use(
+    tellArrival({
+      key: () => openServerKey(services.store, services.box, 'self-check', services.now()),
+      now: services.now,
+      isTrusted: rememberingList(trusted),
+      throughFile,
+    }),
+  )
   app.use(answerUnknown(strictTransport))
   app.use(checkRequestLine)
   app.use(makeRouter(routes, { basePath: config.basePath, strictTransport }))

@@ -11,7 +11,7 @@ import type { Config, ListenAddress } from './config.ts'
 import { type Assets, loadAssets } from './http/assets.ts'
 import { cookieJar } from './http/cookies.ts'
 import { languageChoice } from './http/language.ts'
-import { addressText, closeServer, listen } from './http/listener.ts'
+import { addressText, closeServer, listen, listenText } from './http/listener.ts'
 import { loadCatalogues } from './http/locale.ts'
 import { makeOutbound, type OutboundFetch } from './http/outbound.ts'
 import { makePage } from './http/page.ts'
@@ -33,6 +33,7 @@ import type { Readiness } from './observe/health.ts'
 import { type Log, makeLog } from './observe/log.ts'
 import { makeMetrics } from './observe/metrics.ts'
 import { serveMetrics } from './observe/metrics-listener.ts'
+import { type PublicAddress, reportTo, watchPublicAddress } from './observe/public-address.ts'
 import { makeRoutes } from './routes.ts'
 import { runJobs } from './run-jobs.ts'
 import type { Services } from './services.ts'
@@ -173,10 +174,27 @@ const outboundOf = (config: Config): OutboundFetch =>
     extraCaFile: process.env['NODE_EXTRA_CA_CERTS'],
   })
 
+/** What the self-check looks at. */
+export const publicAddressOf = (
+  services: Services,
+  config: Pick<Config, 'issuer' | 'basePath' | 'listen' | 'tls'>,
+): PublicAddress => ({
+  issuer: config.issuer,
+  basePath: config.basePath,
+  listen: listenText(config.listen),
+  endsTls: config.tls.cert !== undefined,
+  fetch: services.fetch,
+  now: services.now,
+  key: () => openServerKey(services.store, services.box, 'self-check', services.now()),
+  jwks: () => services.keys.jwks().body,
+})
+
 export type Running = {
   services: Services
   /** Where it listens. */
   address: string
+  /** Looks from now on whether the public address leads here, and warns of what is wrong; until it stops. */
+  watchPublicAddress: () => void
   /** Reads the TLS certificate again; keeps the old one when the new one is bad. */
   reload: () => void
   /**
@@ -191,7 +209,7 @@ export type Running = {
 export const start = async (config: Config, overrides: Overrides = {}): Promise<Running> => {
   const opened = await openServices(config, overrides)
   const { services } = opened
-  const readiness: Readiness = { draining: false, warnings: new Set() }
+  const readiness: Readiness = { draining: false, warnings: new Set(), publicAddress: [] }
   const app = makeApp(services, config, makeRoutes(services, config, opened.assets, readiness), readiness)
   const server = makeServer(config, app.callback())
   const metrics = config.metrics.listen && (await startMetrics(config.metrics.listen, services, server))
@@ -208,12 +226,17 @@ export const start = async (config: Config, overrides: Overrides = {}): Promise<
     listen: addressText(server),
     database: services.store.kind,
   })
+  let stopWatching = (): void => undefined
   return {
     services,
     address: addressText(server),
+    watchPublicAddress: () => {
+      stopWatching = watchPublicAddress(publicAddressOf(services, config), reportTo(readiness, services.log))
+    },
     reload: () => reloadTls(server, config, services),
     stop: async ({ drainDelay, timeout } = config.shutdown) => {
       readiness.draining = true
+      stopWatching()
       await wait(drainDelay * 1000)
       await closeServer(server, timeout * 1000)
       await stopJobs()

@@ -5,6 +5,8 @@ import { type Config, readConfig } from '../config.ts'
 import type { Describe } from './command.ts'
 import { checkFiles } from './config-files.ts'
 import { configView } from './config-view.ts'
+import { alreadyTold } from './failure.ts'
+import { logTo } from './on-services.ts'
 import { parseGivenNumber } from './option-values.ts'
 import { addSettingFlags, environmentWith } from './setting-flags.ts'
 import { answer, type Terminal } from './terminal.ts'
@@ -19,9 +21,11 @@ export const configCommand: Describe = (config, terminal) => {
   const check = config
     .command('check')
     .description('say whether the server would start with these settings: exit 0, or 1 and why not')
-  addSettingFlags(check, { shown: true }).action(() => {
-    const { warnings } = read(check, terminal)
+    .option('--online', 'look as well whether the public address leads to the running server')
+  addSettingFlags(check, { shown: true }).action(async () => {
+    const { config, warnings } = read(check, terminal)
     for (const warning of warnings) terminal.say(`warning: ${warning}`)
+    if (check.opts<{ online?: boolean }>().online) return checkOnline(config, warnings, terminal)
     answer(terminal, { value: { ok: true, warnings }, text: 'the configuration is good' })
   })
   const print = config
@@ -40,6 +44,22 @@ export const configCommand: Describe = (config, terminal) => {
       answer(terminal, { value: schema, text: JSON.stringify(schema, null, 2) })
     })
   describeTuning(config.command('tune-passwords'), terminal)
+}
+
+/** Looks at the public address as the server itself does after it started. */
+const checkOnline = async (config: Config, warnings: string[], terminal: Terminal): Promise<void> => {
+  const { openServices, publicAddressOf } = await import('../main.ts')
+  const { lookAtPublicAddress } = await import('../observe/public-address.ts')
+  const opened = await openServices(config, { log: logTo(terminal) })
+  const troubles = await lookAtPublicAddress(publicAddressOf(opened.services, config)).finally(opened.close)
+  const ok = troubles.length === 0
+  answer(terminal, {
+    value: { ok, warnings, public_address: troubles },
+    text: ok
+      ? `the configuration is good, and ${config.issuer} leads here`
+      : troubles.map(({ code, message }) => `${code}: ${message}`).join('\n'),
+  })
+  if (!ok) throw alreadyTold()
 }
 
 const describeTuning = (command: Command, terminal: Terminal): void => {

@@ -2,6 +2,7 @@
 import http from 'node:http'
 import https from 'node:https'
 import { type Config, readConfig } from '../config.ts'
+import { listenText } from '../http/listener.ts'
 import { Refusal } from '../http/refusal.ts'
 import type { Describe } from './command.ts'
 import { addSettingFlags, environmentWith } from './setting-flags.ts'
@@ -42,9 +43,6 @@ const ask = (config: Config): Promise<{ status: number; body: string }> =>
     request.on('error', reject)
   })
 
-const placeOf = ({ listen }: Config): string =>
-  'path' in listen ? listen.path : `${listen.host}:${listen.port}`
-
 export const healthcheckCommand: Describe = (command, terminal) => {
   addSettingFlags(command, { shown: false })
     .description('ask the running server whether it is ready: exit 0, or 1')
@@ -53,7 +51,7 @@ export const healthcheckCommand: Describe = (command, terminal) => {
       const { status, body } = await ask(config).catch((cause: NodeJS.ErrnoException) => {
         throw new Refusal(
           'unreachable',
-          `no server answers at ${placeOf(config)}: ${cause.code ?? cause.message}`,
+          `no server answers at ${listenText(config.listen)}: ${cause.code ?? cause.message}`,
           503,
           { cause },
         )
@@ -61,7 +59,7 @@ export const healthcheckCommand: Describe = (command, terminal) => {
       if (status !== 200)
         throw new Refusal(
           'not_ready',
-          `the server at ${placeOf(config)} is not ready (${status}): ${body.slice(0, 500)}`,
+          `the server at ${listenText(config.listen)} is not ready (${status}): ${body.slice(0, 500)}`,
           503,
         )
       answer(terminal, { value: { status: 'ok' }, text: 'ok' })

@@ -2,6 +2,7 @@
 import { setTimeout as wait } from 'node:timers/promises'
 import type { Command } from 'commander'
 import { type Config, readConfig } from '../config.ts'
+import { listenText } from '../http/listener.ts'
 import type { Running } from '../main.ts'
 import type { Describe } from './command.ts'
 import { checkFiles } from './config-files.ts'
@@ -30,14 +31,16 @@ const serve = async (command: Command, terminal: Terminal): Promise<void> => {
   for (const warning of checkFiles(config)) terminal.say(`lintel: ${warning}`)
   // The server's own files load only when its configuration is good: a bad one is told at once.
   const { start } = await import('../main.ts')
-  life.running = await start(config).catch(cause => Promise.reject(portTaken(cause, config)))
+  const running = await start(config).catch(cause => Promise.reject(portTaken(cause, config)))
+  life.running = running
+  running.watchPublicAddress()
   await life.ended
 }
 
 /** Says which address it is, and which setting gives another. */
 const portTaken = (cause: unknown, { listen }: Config): unknown => {
   const code = cause instanceof Error && 'code' in cause ? cause.code : undefined
-  const address = 'path' in listen ? listen.path : `${listen.host}:${listen.port}`
+  const address = listenText(listen)
   if (code === 'EADDRINUSE')
     return new Error(`${address} is in use by another process; stop that one or set LINTEL_LISTEN`, { cause })
   if (code === 'EACCES' || code === 'EADDRNOTAVAIL' || code === 'ENOTFOUND')

@@ -56,6 +56,12 @@ const isServed = (path: string): Promise<boolean> =>
     socket.on('error', () => resolve(false))
   })
 
+/** Where it is to listen, as the setting says it. */
+export const listenText = (where: ListenAddress): string =>
+  'path' in where
+    ? `unix:${where.path}`
+    : `${where.host.includes(':') ? `[${where.host}]` : where.host}:${where.port}`
+
 /** Where it listens, as a setting would say it. */
 export const addressText = (server: http.Server): string => {
   const address = server.address() as AddressInfo | string | null

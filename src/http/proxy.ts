@@ -11,7 +11,7 @@ export const plainAddress = (address: string): string => {
 }
 
 /** Asks a list, and remembers the answer: peers are few, and a look costs more than the rest of a small request. */
-const rememberingList = (addresses: BlockList): ((address: string) => boolean) => {
+export const rememberingList = (addresses: BlockList): ((address: string) => boolean) => {
   if (addresses.rules.length === 0) return () => false
   const known = new Map<string, boolean>()
   return address => {

@@ -9,7 +9,7 @@ import { seconds } from '../store/single-use.ts'
 import { statement } from '../store/statement.ts'
 import type { SecretBox } from './secret-box.ts'
 
-export type ServerKeyName = 'refresh-token'
+export type ServerKeyName = 'refresh-token' | 'self-check'
 
 type Row = { name: string; box: string }
 

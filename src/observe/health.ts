@@ -5,12 +5,15 @@ import { temporarilyUnavailable } from '../http/refusal.ts'
 import type { Route } from '../http/route.ts'
 import type { Services } from '../services.ts'
 import { readVersions } from '../store/change.ts'
+import type { Trouble } from './proxy-troubles.ts'
 
 export type Readiness = {
   /** Set on SIGTERM: nothing new should come. */
   draining: boolean
   /** Mistakes of the set-up that do not stop it, for operators. */
   warnings: Set<string>
+  /** What the last look at the public address found. */
+  publicAddress: readonly Trouble[]
 }
 
 const checks = async (
@@ -36,33 +39,40 @@ export const healthRoutes = (
   services: Pick<Services, 'store'>,
   readiness: Readiness,
   troubles: () => string[],
-): Route[] => [
-  {
-    path: '/livez',
-    kind: 'endpoint',
-    handlers: {
-      GET: ctx => {
-        ctx.body = { status: 'ok' }
+): Route[] => {
+  const warnings = (): string[] => [
+    ...readiness.warnings,
+    ...readiness.publicAddress.map(({ message }) => message),
+    ...troubles(),
+  ]
+  return [
+    {
+      path: '/livez',
+      kind: 'endpoint',
+      handlers: {
+        GET: ctx => {
+          ctx.body = { status: 'ok' }
+        },
       },
     },
-  },
-  {
-    path: '/readyz',
-    kind: 'endpoint',
-    handlers: {
-      GET: async ctx => {
-        const failures = await checks(services, readiness)
-        const isReady = Object.keys(failures).length === 0
-        const verbose = new URLSearchParams(ctx.querystring).has('verbose') && isFromHere(ctx)
-        if (!isReady && !verbose) throw temporarilyUnavailable('not ready')
-        ctx.status = isReady ? 200 : 503
-        ctx.body = verbose
-          ? { status: isReady ? 'ok' : 'failed', failures, warnings: [...readiness.warnings, ...troubles()] }
-          : { status: 'ok' }
+    {
+      path: '/readyz',
+      kind: 'endpoint',
+      handlers: {
+        GET: async ctx => {
+          const failures = await checks(services, readiness)
+          const isReady = Object.keys(failures).length === 0
+          const verbose = new URLSearchParams(ctx.querystring).has('verbose') && isFromHere(ctx)
+          if (!isReady && !verbose) throw temporarilyUnavailable('not ready')
+          ctx.status = isReady ? 200 : 503
+          ctx.body = verbose
+            ? { status: isReady ? 'ok' : 'failed', failures, warnings: warnings() }
+            : { status: 'ok' }
+        },
       },
     },
-  },
-]
+  ]
+}
 
 /** From this machine, and not through a proxy on it. */
 const isFromHere = ({ req }: Context): boolean =>

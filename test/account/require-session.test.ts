@@ -114,7 +114,7 @@ describe('a page that wants more of a session', () => {
       },
     }
     const routes = [vault, signInRoute(services, config.sessions, '')]
-    const app = makeApp(services, config, routes, { draining: false, warnings: new Set() })
+    const app = makeApp(services, config, routes, { draining: false, warnings: new Set(), publicAddress: [] })
     const port = await freePort()
     const listening = createServer(app.callback())
     await new Promise<void>(resolve => listening.listen(port, '127.0.0.1', resolve))

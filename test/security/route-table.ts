@@ -13,7 +13,11 @@ const assets = loadAssets(publicFiles, '')
 /** Every route, with an address under the issuer that leads to it. */
 export const routeTable = ({ services, issuer }: TestServer): (Route & { address: string })[] => {
   const config = readConfig({ LINTEL_ISSUER: issuer, LINTEL_MASTER_KEY: testMasterKey })
-  const routes = makeRoutes(services, config, assets, { draining: false, warnings: new Set() })
+  const routes = makeRoutes(services, config, assets, {
+    draining: false,
+    warnings: new Set(),
+    publicAddress: [],
+  })
   return routes.map(route => ({
     ...route,
     address: route.path
