@@ -1,7 +1,5 @@
 /** Reads the configuration, opens the database, builds the services, listens, stops cleanly. */
-import { readFileSync } from 'node:fs'
-import http from 'node:http'
-import https from 'node:https'
+import type http from 'node:http'
 import { setTimeout as wait } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { newSetUpLink } from './admin/set-up-page.ts'
@@ -15,6 +13,7 @@ import { addressText, closeServer, listen, listenText } from './http/listener.ts
 import { loadCatalogues } from './http/locale.ts'
 import { makeOutbound, type OutboundFetch } from './http/outbound.ts'
 import { makePage } from './http/page.ts'
+import { makeServer, reloadTls } from './http/server.ts'
 import { answerUnreadable } from './http/unreadable-request.ts'
 import { makePasswordHasher } from './identity/password.ts'
 import { openKeyRing } from './keys/key-ring.ts'
@@ -262,39 +261,5 @@ const startMetrics = async (
       ofProcess.stop()
       await listener.stop()
     },
-  }
-}
-
-const limits = {
-  headersTimeout: 10_000,
-  requestTimeout: 30_000,
-  connectionsCheckingInterval: 5_000,
-  keepAliveTimeout: 65_000,
-  maxHeaderSize: 16 * 1024,
-  // Ours answers with a page and an id (http/proxy.ts).
-  requireHostHeader: false,
-}
-
-const readTls = ({ tls }: Config): { cert: Buffer; key: Buffer } | undefined =>
-  tls.cert === undefined || tls.key === undefined
-    ? undefined
-    : { cert: readFileSync(tls.cert), key: readFileSync(tls.key) }
-
-const makeServer = (config: Config, answer: http.RequestListener): http.Server | https.Server => {
-  const tls = readTls(config)
-  const server = tls
-    ? https.createServer({ ...limits, ...tls, minVersion: 'TLSv1.2' }, answer)
-    : http.createServer(limits, answer)
-  server.maxConnections = 10_000
-  return server
-}
-
-const reloadTls = (server: http.Server | https.Server, config: Config, { log }: Services): void => {
-  if (!('setSecureContext' in server)) return
-  try {
-    server.setSecureContext({ ...readTls(config), minVersion: 'TLSv1.2' })
-    log.info('tls.reloaded')
-  } catch (error) {
-    log.error('tls.reload_failed', { cause: error instanceof Error ? error : String(error) })
   }
 }
