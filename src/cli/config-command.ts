@@ -35,14 +35,20 @@ export const configCommand: Describe = (config, terminal) => {
     const view = configView(read(print, terminal).config)
     answer(terminal, { value: view, text: stringify(view).trimEnd() })
   })
-  config
+  const schema = config
     .command('schema')
     .description('print the JSON Schema of the YAML file')
-    .action(async () => {
-      const { configSchema } = await import('./config-schema.ts')
-      const schema = configSchema()
-      answer(terminal, { value: schema, text: JSON.stringify(schema, null, 2) })
-    })
+    .option('--markdown', 'print the reference of all settings instead, as docs/configuration.md has it')
+  schema.action(async () => {
+    if (schema.opts<{ markdown?: boolean }>().markdown) {
+      const { configReference } = await import('./config-reference.ts')
+      const text = configReference().trimEnd()
+      return answer(terminal, { value: text, text })
+    }
+    const { configSchema } = await import('./config-schema.ts')
+    const value = configSchema()
+    answer(terminal, { value, text: JSON.stringify(value, null, 2) })
+  })
   describeTuning(config.command('tune-passwords'), terminal)
 }
 

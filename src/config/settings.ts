@@ -14,16 +14,26 @@ import {
   wholeNumber,
 } from './setting-forms.ts'
 
-export type Setting<T> = { schema: z.ZodType<T>; about: string; secret: boolean; form: string }
+export type Setting<T> = {
+  schema: z.ZodType<T>
+  about: string
+  secret: boolean
+  form: string
+  /** A value as the environment holds it. */
+  example: string
+}
 
-const setting = <T>(schema: z.ZodType<T>, form: string, about: string): Setting<T> => ({
+type Words = [form: string, about: string, example: string]
+
+const setting = <T>(schema: z.ZodType<T>, ...[form, about, example]: Words): Setting<T> => ({
   schema,
   form,
   about,
+  example,
   secret: false,
 })
-const secretSetting = <T>(schema: z.ZodType<T>, form: string, about: string): Setting<T> => ({
-  ...setting(schema, form, about),
+const secretSetting = <T>(schema: z.ZodType<T>, ...words: Words): Setting<T> => ({
+  ...setting(schema, ...words),
   secret: true,
 })
 
@@ -35,40 +45,66 @@ export const settings = {
   issuer: setting(
     issuerUrl.default('http://localhost:4000'),
     'URL',
-    'The address people and apps know this server by',
+    'The address people and apps know this server by, byte for byte as tokens and discovery say it. https, unless it is this machine; a path is allowed, a slash at the end is not',
+    'https://id.example.com',
   ),
   listen: setting(
     listenAddress.optional(),
     'host:port | unix:/path',
-    'Where to listen; 127.0.0.1 by default',
+    'Where to listen. By default 127.0.0.1 and the port of a loopback issuer, otherwise port 4000',
+    'unix:/run/lintel/lintel.sock',
   ),
   data: setting(
     z.string().min(1).default('./data'),
     'directory',
-    'What lies on disk where no other place is set',
+    'Where `lintel.db` and, on a loopback issuer, `master.key` lie when no other place is set',
+    '/var/lib/lintel',
   ),
   masterKey: secretSetting(
     masterKeys.optional(),
     '32 bytes, base64',
-    'Encrypts the signing keys; several: the first encrypts',
+    'Encrypts the signing keys and other secrets in the database. Required when the issuer is not loopback. Several, with commas: the first encrypts, all decrypt',
+    '/etc/lintel/master.key',
   ),
-  trustedProxies: setting(cidrList.default([]), 'CIDR list', 'Peers whose X-Forwarded-For counts'),
+  trustedProxies: setting(
+    cidrList.default([]),
+    'CIDR list',
+    'Proxies whose X-Forwarded-For counts; from anybody else it is ignored. A unix socket needs none',
+    '10.0.0.0/8,2001:db8::1',
+  ),
   registration: setting(
     choice('off', 'token', 'open').default('off'),
     'off | token | open',
-    'Who may use /register',
+    'Who may register clients at /register: nobody, whoever has an initial access token, everybody',
+    'token',
   ),
   database: {
     url: secretSetting(
       databaseUrl.optional(),
       'sqlite:… | postgres://…',
-      'sqlite:<data>/lintel.db by default',
+      'Where the data is. By default `lintel.db` in the directory LINTEL_DATA',
+      'postgres://lintel:password@db.example.com/lintel',
     ),
-    poolSize: setting(wholeNumber(1, 100).default(10), 'number', 'PostgreSQL connections of one process'),
+    poolSize: setting(
+      wholeNumber(1, 100).default(10),
+      'number',
+      'Connections to PostgreSQL of one process, at most',
+      '20',
+    ),
   },
   tls: {
-    cert: setting(z.string().optional(), 'PEM file', 'Certificate chain; read again on SIGHUP'),
-    key: setting(z.string().optional(), 'PEM file', 'Private key of the certificate'),
+    cert: setting(
+      z.string().optional(),
+      'PEM file',
+      'Certificate chain, to end https without a proxy; read again on SIGHUP',
+      '/etc/lintel/fullchain.pem',
+    ),
+    key: setting(
+      z.string().optional(),
+      'PEM file',
+      'Private key of that certificate, without a passphrase',
+      '/etc/lintel/privkey.pem',
+    ),
   },
   smtp: {
     url: secretSetting(
@@ -77,25 +113,43 @@ export const settings = {
         .regex(/^smtps?:\/\//, 'must be smtp:// or smtps://')
         .optional(),
       'smtp://…',
-      'Where mail goes',
+      'The server that mail will go to; nothing is sent by mail yet',
+      'smtps://lintel:password@mail.example.com',
     ),
   },
   metrics: {
     listen: setting(
       listenAddress.optional(),
       'host:port',
-      'A listener of its own for /metrics; off by default',
+      'A listener of its own for /metrics, without TLS and without a password; off by default',
+      '127.0.0.1:9464',
     ),
   },
   outbound: {
-    ca: setting(z.string().optional(), 'PEM file', 'Further authorities for outgoing requests'),
+    ca: setting(
+      z.string().optional(),
+      'PEM file',
+      'Further authorities that outgoing requests trust',
+      '/etc/lintel/ca.pem',
+    ),
     allow: setting(
       cidrList.default([]),
       'CIDR list',
       'Ranges that outgoing requests may reach besides public ones',
+      '10.20.0.0/16',
     ),
-    ports: setting(list.default([]), 'port list', 'Ports besides 443 that outgoing requests may reach'),
-    proxy: setting(z.url().optional(), 'URL', 'A proxy for outgoing requests'),
+    ports: setting(
+      list.default([]),
+      'port list',
+      'Ports besides 443 that addresses named by registered clients may have',
+      '8443',
+    ),
+    proxy: setting(
+      z.url().optional(),
+      'URL',
+      'A proxy that outgoing https goes through',
+      'http://proxy.example.com:3128',
+    ),
   },
   tokens: {
     rsaBits: setting(
@@ -107,23 +161,32 @@ export const settings = {
         .transform(Number),
       '2048 | 3072',
       'Size of new RSA signing keys',
+      '3072',
     ),
     accessTokenTtl: setting(
       durationUpTo('24h').default(900),
       'duration',
-      'Life of an access token, a day at most',
+      'Life of an access token, a day at most. An API may have its own',
+      '10m',
     ),
-    idTokenTtl: setting(duration.default(3600), 'duration', 'Life of an ID token'),
-    codeTtl: setting(duration.default(60), 'duration', 'Life of an authorization code'),
+    idTokenTtl: setting(duration.default(3600), 'duration', 'Life of an ID token', '30m'),
+    codeTtl: setting(
+      duration.default(60),
+      'duration',
+      'Life of an authorization code, which is used once',
+      '30s',
+    ),
     refreshIdleTtl: setting(
       duration.default(14 * 86_400),
       'duration',
       'A refresh token ends when not used for so long',
+      '7d',
     ),
     refreshTtl: setting(
       duration.default(30 * 86_400),
       'duration',
       'The longest life of a refresh token and its successors',
+      '90d',
     ),
   },
   keys: {
@@ -131,55 +194,73 @@ export const settings = {
       signingAlgorithmList.default(['RS256', 'ES256']),
       'list',
       'Algorithms with a signing key: RS256, ES256 and, by choice, PS256 and EdDSA',
+      'RS256,ES256,EdDSA',
     ),
     rotateEvery: setting(
       duration.default(90 * 86_400),
       'duration',
       'A signing key is replaced after so long',
+      '30d',
     ),
     announceFor: setting(
       duration.default(14 * 86_400),
       'duration',
-      'A new key stands in the JWKS so long before it signs',
+      'A new key stands in the JWKS so long before it signs; two hours at least',
+      '7d',
     ),
     retainFor: setting(
       duration.default(14 * 86_400),
       'duration',
       'An old key stays in the JWKS so long after it signed',
+      '7d',
     ),
   },
   sessions: {
-    idleTtl: setting(duration.default(3600), 'duration', 'A session ends when not used for so long'),
-    ttl: setting(duration.default(12 * 3600), 'duration', 'A session ends at the latest after so long'),
+    idleTtl: setting(duration.default(3600), 'duration', 'A session ends when not used for so long', '30m'),
+    ttl: setting(
+      duration.default(12 * 3600),
+      'duration',
+      'A session ends at the latest after so long',
+      '10h',
+    ),
     rememberTtl: setting(
       duration.default(0),
       'duration',
       '"Stay signed in" lasts so long; 0 does not offer it',
+      '30d',
     ),
   },
   passwords: {
     memory: setting(
       wholeNumber(19 * 1024, 4 * 1024 * 1024).default(19 * 1024),
       'KiB',
-      'argon2id memory of one hash',
+      'argon2id memory of one hash (`lintel config tune-passwords` suggests)',
+      '65536',
     ),
-    passes: setting(wholeNumber(1, 20).default(2), 'number', 'argon2id passes'),
-    minLength: setting(wholeNumber(8, 64).default(8), 'number', 'Shortest password; administrators need 15'),
+    passes: setting(wholeNumber(1, 20).default(2), 'number', 'argon2id passes', '3'),
+    minLength: setting(
+      wholeNumber(8, 64).default(8),
+      'number',
+      'Shortest password; administrators need 15',
+      '12',
+    ),
   },
   log: {
     level: setting(
       choice('debug', 'info', 'warn', 'error').default('info'),
       'debug | info | warn | error',
       'What is logged',
+      'warn',
     ),
   },
   shutdown: {
     drainDelay: setting(
       duration.default(0),
       'duration',
-      'On SIGTERM, answer "not ready" so long before closing',
+      'On SIGTERM, answer "not ready" so long before closing, so that a load balancer notices',
+      '5s',
     ),
-    timeout: setting(duration.default(30), 'duration', 'Time for what is in flight to finish'),
+    timeout: setting(duration.default(30), 'duration', 'Time for what is in flight to finish', '20s'),
   },
 }
 
