@@ -4,7 +4,6 @@ import type { Services } from '../services.ts'
 import { redirect } from './redirect.ts'
 import { Refusal } from './refusal.ts'
 import { kindOf, routeName } from './route.ts'
-import { allowScript } from './security-headers.ts'
 import { visitOf } from './visit.ts'
 
 type Needs = Pick<Services, 'log' | 'page' | 'metrics'>
@@ -39,10 +38,7 @@ export const answerWithForm = (
   page: Services['page'],
   form: { action: string; fields: [string, string][] },
   appName: string,
-): void => {
-  const nonce = allowScript(ctx, { formMayLeave: true })
-  page(ctx, 'form-post', { ...form, appName, nonce }, { nonce })
-}
+): void => page(ctx, 'form-post', { ...form, appName })
 
 const answerPage = (ctx: Context, refusal: Refusal, page: Services['page']): void => {
   const back = refusal.options.wayBack?.answer(refusal.error, refusal.description)

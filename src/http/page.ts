@@ -5,6 +5,7 @@ import type Koa from 'koa'
 import type { Assets } from './assets.ts'
 import type { LanguageChoice } from './language.ts'
 import { type Catalogues, direction, pickLocale, translator } from './locale.ts'
+import { allowScripts } from './security-headers.ts'
 import { timeWords } from './time-words.ts'
 
 /** Who the person is signing in for. A logo is an address of ours, never the app's own. */
@@ -95,7 +96,6 @@ export type FormPostView = {
   action: string
   fields: [name: string, value: string][]
   appName: string
-  nonce: string
 }
 
 export type HomeView = {
@@ -188,7 +188,6 @@ export type Page = <Name extends ViewName>(
     status?: number | undefined
     /** What the app asked for, as in `ui_locales`. */
     locale?: string | undefined
-    nonce?: string | undefined
     /** What the page must be opened with again to be the same in another language. */
     parameters?: readonly [string, string][] | undefined
   },
@@ -205,14 +204,14 @@ type Options = { viewsDir: string; catalogues: Catalogues; assets: Assets; baseP
 export function makePage(options: Options & { language: LanguageChoice }): Page {
   const { catalogues, language } = options
   const render = makeRender(options)
-  return (ctx, view, data, { status = 200, locale: uiLocales, nonce, parameters = [] } = {}) => {
+  return (ctx, view, data, { status = 200, locale: uiLocales, parameters = [] } = {}) => {
     const locale =
       language.chosen(ctx) ??
       pickLocale(catalogues, { uiLocales, acceptLanguage: ctx.get('Accept-Language') })
     const languages = status === 200 && ctx.method === 'GET' ? language.links(ctx, locale, parameters) : []
     ctx.status = status
     ctx.type = 'html'
-    ctx.body = render(view, locale, { ...data, languages, ...(nonce === undefined ? {} : { nonce }) })
+    ctx.body = render(view, locale, { ...data, languages, nonce: allowScripts(ctx) })
     ctx.set('Content-Language', locale)
     ctx.vary('Accept-Language')
   }

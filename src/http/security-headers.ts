@@ -22,10 +22,9 @@ const everywhere: [string, string][] = [
 
 const bareCsp = "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 
-const pageCsp = (rules: PageRules, nonce?: string): string =>
+const pageCsp = (rules: PageRules): string =>
   [
     "default-src 'none'",
-    ...(nonce === undefined ? [] : [`script-src 'nonce-${nonce}'`]),
     "style-src 'self'",
     "img-src 'self'",
     "font-src 'self'",
@@ -56,9 +55,13 @@ export const headersOf = (
   }
 }
 
-/** Allows one script on this page, the one that carries the nonce. */
-export const allowScript = (ctx: Context, rules: PageRules): string => {
+/** Allows the scripts of this page, those that carry the nonce. */
+export const allowScripts = (ctx: Context): string => {
   const nonce = randomBytes(18).toString('base64url')
-  ctx.res.setHeader('Content-Security-Policy', pageCsp(rules, nonce))
+  const csp = String(ctx.res.getHeader('Content-Security-Policy'))
+  ctx.res.setHeader(
+    'Content-Security-Policy',
+    csp.replace("default-src 'none'", `default-src 'none'; script-src 'nonce-${nonce}'`),
+  )
   return nonce
 }

@@ -7,6 +7,7 @@ import { Refusal } from '../http/refusal.ts'
 import { visitOf } from '../http/visit.ts'
 import type { Services } from '../services.ts'
 import { type Write, write } from '../store/commit.ts'
+import type { Store } from '../store/database.ts'
 import { equalInConstantTime, handSecret, type PresentedSecret, readSecret } from '../store/secret.ts'
 import { seconds } from '../store/single-use.ts'
 import { insertion, statement } from '../store/statement.ts'
@@ -54,6 +55,12 @@ export const presentBrowser = async (services: BrowserNeeds, ctx: Context): Prom
   const row = await services.store.one(reading, { id: presented.id })
   if (!row || !equalInConstantTime(row.secretHash, presented.hash)) return undefined
   return { id: presented.id, secret: presented.secret, ...row }
+}
+
+/** The same browser as it is stored now: another answer may have changed its secret meanwhile. */
+export const readAgain = async (store: Store, browser: Browser): Promise<Browser | undefined> => {
+  const row = await store.one(reading, { id: browser.id })
+  return row && { ...browser, ...row }
 }
 
 /** A browser seen for the first time. Its cookie must be set once the write is committed. */

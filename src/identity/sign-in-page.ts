@@ -2,12 +2,12 @@
 import type { Context } from 'koa'
 import { redirect } from '../http/redirect.ts'
 import type { Route } from '../http/route.ts'
-import { visitOf } from '../http/visit.ts'
+import { type Visit, visitOf } from '../http/visit.ts'
 import type { Services } from '../services.ts'
-import { GuardFailed } from '../store/commit.ts'
+import { GuardFailed, type Write } from '../store/commit.ts'
 import { acrOf } from './assurance.ts'
-import { type Browser, formTokenFor, presentBrowser, readOwnForm } from './browser.ts'
-import { findSession, isAlive, sessionsOfBrowser } from './session.ts'
+import { type Browser, formTokenFor, presentBrowser, readAgain, readOwnForm } from './browser.ts'
+import { type Authenticated, findSession, isAlive, sessionsOfBrowser } from './session.ts'
 import { completeSignIn, openSignIn, type SessionSettings, type SignIn, signInWrites } from './sign-in.ts'
 import { signInMethods } from './sign-in-methods.ts'
 
@@ -15,6 +15,9 @@ type Needs = Pick<
   Services,
   'store' | 'cookies' | 'now' | 'audit' | 'page' | 'issuer' | 'passwords' | 'metrics'
 >
+
+/** Forms of one browser that may be sent at once and each be answered with a cookie that counts. */
+const mostTries = 5
 
 const idIn = (ctx: Context): string => ctx.path.slice(ctx.path.lastIndexOf('/') + 1)
 
@@ -71,6 +74,33 @@ export const signInRoute = (services: Needs, settings: SessionSettings, basePath
     return active !== undefined && isAlive(active, now())
   }
 
+  /**
+   * Signs a person in who has proved who they are. When the same form was sent twice at once, the browser may have
+   * dropped the other's answer and the new cookie in it; this one proved the password as well, and brings its own.
+   */
+  const admit = async (
+    person: Authenticated,
+    at: { signInId: string; browser: Browser; visit: Visit; remember: boolean; writes: Write[] },
+  ): Promise<{ cookie: string; maxAge?: number } | undefined> => {
+    let browser: Browser | undefined = at.browser
+    for (let tries = 0; browser && tries < mostTries; tries++) {
+      const signedIn = await signInWrites(services, settings, person, { ...at, browser })
+      try {
+        await store.commit([
+          ...signedIn.writes,
+          completeSignIn(at.signInId, signedIn.sessionId, true),
+          ...at.writes,
+        ])
+        return signedIn
+      } catch (error) {
+        if (!(error instanceof GuardFailed)) throw error
+        if (error.failed !== signedIn.writes[0]) return undefined
+        browser = await readAgain(store, browser)
+      }
+    }
+    return undefined
+  }
+
   return {
     path: '/sign-in/:id',
     kind: 'page',
@@ -105,24 +135,16 @@ export const signInRoute = (services: Needs, settings: SessionSettings, basePath
         if (outcome.kind === 'wrong')
           return show(ctx, browser, signIn, 422, { error: 'invalid_credentials', ...typed })
         const amr = [...method.amr]
-        const signedIn = await signInWrites(
-          services,
-          settings,
-          { userId: outcome.userId, amr, acr: acrOf(amr) },
-          { browser, visit, remember: form.has('remember') },
-        )
-        try {
-          await store.commit([
-            ...signedIn.writes,
-            completeSignIn(signIn.id, signedIn.sessionId, true),
-            ...outcome.writes,
-          ])
-        } catch (error) {
-          // The same form was sent twice at once: the other one has signed in, and its answer sets the cookie.
-          if (error instanceof GuardFailed) return redirect(ctx, ctx.path)
-          throw error
-        }
-        cookies.set(ctx, signedIn.cookie, signedIn.maxAge)
+        const person = { userId: outcome.userId, amr, acr: acrOf(amr) }
+        const admitted = await admit(person, {
+          signInId: signIn.id,
+          browser,
+          visit,
+          remember: form.has('remember'),
+          writes: outcome.writes,
+        })
+        if (!admitted) return redirect(ctx, ctx.path)
+        cookies.set(ctx, admitted.cookie, admitted.maxAge)
         redirect(ctx, signIn.reason.returnTo)
       },
     },

@@ -145,16 +145,20 @@ describe('with JavaScript switched off', () => {
 })
 
 describe('what is sent twice', () => {
-  it('a double click on the button signs in once', async () => {
+  it('a double click on a button signs in once, allows once and signs out once', async () => {
     const { server, app, person } = await startWorld(chromium)
     const alice = await server.createUser()
-    const one = await app({ hostname: 'app-one.localhost', metadata: { first_party: true } })
+    const one = await app({ hostname: 'app-one.localhost' })
     const { page } = await person()
     await page.goto(`${one.origin}/login`)
     await page.fill('input[name=username]', 'alice')
     await page.fill('input[name=password]', alice.password)
     await page.dblclick('form button')
+    await page.dblclick('button[value=allow]')
     expect(await userAt(page)).toBe('alice')
-    expect((await server.counts())['session']).toBe(1)
+    expect(await server.counts()).toMatchObject({ session: 1, authorization: 1 })
+    await page.goto(`${server.issuer}/logout`)
+    await page.dblclick('button[value=yes]')
+    await expectHeading(page, 'You’re signed out')
   })
 })

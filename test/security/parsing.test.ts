@@ -1,4 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { withoutNonce } from '../support/browser.ts'
 import { answerOf, authorizeUrl, basic, getCode, pkcePair, post, redeem } from '../support/flow.ts'
 import { startServer, type TestServer } from '../support/server.ts'
 import { makeSpa, makeWeb } from './fixtures.ts'
@@ -244,7 +245,7 @@ describe('bodies', () => {
     await getCode(browser, web, await server.createUser())
     const ordinary = async () => ({
       token: (await post(server, '/token', { grant_type: 'x' }, basic(web))).json,
-      page: (await browser.send('/')).body,
+      page: withoutNonce((await browser.send('/')).body),
       discovery: (await browser.send('/.well-known/openid-configuration')).body,
     })
     const before = await ordinary()

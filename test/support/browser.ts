@@ -25,6 +25,15 @@ const attribute = (tag: string, name: string): string | undefined => {
     .replaceAll('&amp;', '&')
 }
 
+/** A page or a header without the nonce of its scripts, to compare one answer with another. */
+export const withoutNonce = (text: string): string => text.replace(/nonce(="|-)[\w-]{24}/g, 'nonce')
+
+/** Name and value of a Set-Cookie line. */
+export const cookieIn = (line: string): [name: string, value: string] => {
+  const [, name = '', value = ''] = /^([^=]+)=([^;]*)/.exec(line) ?? []
+  return [name, value]
+}
+
 /** The first form of a page that has an input or button of this name. */
 export const formOn = (page: Answer, name?: string): { action: string; fields: URLSearchParams } => {
   const forms = page.body.match(/<form[\s\S]*?<\/form>/g) ?? []
@@ -72,8 +81,7 @@ export class Browser {
     const lines = [answer.headers['set-cookie'] ?? []].flat()
     for (const line of lines) {
       this.setCookies.push(line)
-      const [, name = '', value = ''] = /^([^=]+)=([^;]*)/.exec(line) ?? []
-      this.cookies.set(name, value)
+      this.cookies.set(...cookieIn(line))
     }
     const { location } = answer.headers
     return {
