@@ -2,21 +2,22 @@
 import type { Config } from './config.ts'
 import { cleanBrowsers } from './identity/browser.ts'
 import { agedOutSessions, cleanSessions, endSessions } from './identity/session.ts'
-import { cleanSignIns } from './identity/sign-in.ts'
+import { cleanSignIns, signInMemory } from './identity/sign-in.ts'
 import { applyRotation, keySettings } from './keys/rotate-keys.ts'
-import { cleanCodes } from './oauth/authorize/code.ts'
-import { cleanTransactions } from './oauth/authorize/transaction.ts'
+import { cleanCodes, codeMemory } from './oauth/authorize/code.ts'
+import { cleanTransactions, transactionMemory } from './oauth/authorize/transaction.ts'
 import { cleanUsedAssertions } from './oauth/client/used-assertion.ts'
 import { cleanAuthorizations } from './oauth/grant/authorization.ts'
 import { cleanSessionClients } from './oauth/grant/session-clients.ts'
 import { cleanDenylist } from './oauth/tokens/denylist.ts'
-import { cleanOpaqueTokens } from './oauth/tokens/opaque-token.ts'
+import { cleanOpaqueTokens, opaqueTokenMemory } from './oauth/tokens/opaque-token.ts'
 import { cleanRefreshFamilies } from './oauth/tokens/refresh-token.ts'
 import { forgetOldAudit, sealAudit } from './observe/audit-seal.ts'
 import type { Services } from './services.ts'
+import type { CleanUp } from './store/clean-up.ts'
 import { GuardFailed } from './store/commit.ts'
 import { cleanOutbox } from './store/outbox.ts'
-import { keyAt, seconds } from './store/single-use.ts'
+import { seconds } from './store/single-use.ts'
 import { cleanThrottles } from './throttle/throttle.ts'
 
 export type Job = {
@@ -27,14 +28,9 @@ export type Job = {
   where: 'every-process' | 'one-process'
   /** Once more in the end, after the last request: in every process, for it may be the last one. */
   atShutdown?: true
-  run: (services: Services, config: Config) => Promise<void>
+  /** After a run that leaves `more` to do the next one is due at once, whatever `every` says. */
+  run: (services: Services, config: Config) => Promise<unknown>
 }
-
-/** How many rows one write may delete: small enough to hold nobody up. */
-const batch = 500
-
-/** Ended sessions are kept so long: a browser that somebody signed in at counts as known. */
-const sessionMemory = 90 * 86_400_000
 
 /** Apps are told of sessions that ended by age, and of idle ones if they ask for it. */
 const endAgedSessions = async (services: Services): Promise<void> => {
@@ -52,33 +48,35 @@ const endAgedSessions = async (services: Services): Promise<void> => {
   if (aged.length > 0) services.wakeOutbox()
 }
 
-/** Deliveries that ended stay visible so long. */
-const outboxMemory = 30 * 86_400_000
+/** What is cleaned, and for how many seconds it is kept before. */
+const cleaned = ({ tokens }: Config): [CleanUp, number][] => [
+  [cleanCodes, codeMemory],
+  [cleanTransactions, transactionMemory],
+  [cleanSignIns, signInMemory],
+  [cleanAuthorizations, 0],
+  [cleanRefreshFamilies, tokens.refreshTtl],
+  [cleanOpaqueTokens, opaqueTokenMemory],
+  [cleanDenylist, 0],
+  [cleanUsedAssertions, 0],
+  [cleanThrottles, 0],
+  // Deliveries that ended stay visible to operators.
+  [cleanOutbox, 30 * 86_400],
+  // A browser that somebody signed in at counts as known.
+  [cleanSessions, 90 * 86_400],
+  [cleanSessionClients, 90 * 86_400],
+]
 
-const cleanUp = async ({ store, now }: Services, config: Config): Promise<void> => {
-  const at = now()
-  const longAgo = new Date(at.getTime() - sessionMemory)
-  await store.commit([
-    cleanCodes(at, batch),
-    cleanTransactions(at, batch),
-    cleanSignIns(at, batch),
-    cleanAuthorizations(at, batch),
-    cleanRefreshFamilies(at, config.tokens.refreshTtl, batch),
-    cleanOpaqueTokens(at, batch),
-    cleanDenylist(at, batch),
-    cleanUsedAssertions(at, batch),
-    cleanThrottles(at, batch),
-    cleanOutbox(new Date(at.getTime() - outboxMemory), batch),
-    cleanSessions(longAgo, batch),
-    cleanSessionClients(keyAt(longAgo), batch),
-  ])
+/** A commit for each table: between two, others get their turn. */
+const cleanTables = async ({ store, now }: Services, config: Config): Promise<'more' | 'done'> => {
+  let left: 'more' | 'done' = 'done'
+  for (const [clean, memory] of cleaned(config))
+    if (await clean(store, new Date(now().getTime() - memory * 1000))) left = 'more'
+  return left
 }
 
 /** A browser that nobody signed in at is forgotten after a month; those of ended sessions go with them. */
-const forgetBrowsers = async ({ store, now }: Services): Promise<void> => {
-  const aMonthAgo = new Date(now().getTime() - 30 * 86_400_000)
-  await store.commit([cleanBrowsers(keyAt(aMonthAgo), batch)])
-}
+const forgetBrowsers = async ({ store, now }: Services): Promise<'more' | 'done'> =>
+  (await cleanBrowsers(store, new Date(now().getTime() - 30 * 86_400_000))) ? 'more' : 'done'
 
 export const jobs: readonly Job[] = [
   { name: 'end-sessions', every: 15, where: 'one-process', run: endAgedSessions },
@@ -90,6 +88,6 @@ export const jobs: readonly Job[] = [
   },
   { name: 'seal-audit', every: 1, where: 'one-process', atShutdown: true, run: sealAudit },
   { name: 'forget-audit', every: 60, where: 'one-process', run: forgetOldAudit },
-  { name: 'clean-up', every: 10, where: 'one-process', run: cleanUp },
+  { name: 'clean-up', every: 10, where: 'one-process', run: cleanTables },
   { name: 'forget-browsers', every: 3600, where: 'one-process', run: forgetBrowsers },
 ]

@@ -25,12 +25,13 @@ export const runJobs = (round: Round, config: Config): (() => Promise<void>) => 
   let askedAt = Number.NEGATIVE_INFINITY
 
   const isNews = rarely()
-  const attempt = async (name: string, run: () => Promise<unknown>): Promise<void> => {
+  const attempt = async (name: string, run: () => Promise<unknown>): Promise<unknown> => {
     try {
-      await run()
+      return await run()
     } catch (error) {
       if (isNews(String(error)))
         services.log.warn('job.failed', { job: name, cause: error instanceof Error ? error : String(error) })
+      return undefined
     }
   }
   const askForLease = async (): Promise<void> => {
@@ -53,7 +54,7 @@ export const runJobs = (round: Round, config: Config): (() => Promise<void>) => 
     for (const job of due) {
       if (job.where === 'one-process' && !leads) continue
       lastRuns.set(job.name, services.now().getTime())
-      await attempt(job.name, () => job.run(services, config))
+      if ((await attempt(job.name, () => job.run(services, config))) === 'more') lastRuns.delete(job.name)
     }
   }
   const loop = (): void => {

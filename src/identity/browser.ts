@@ -1,4 +1,5 @@
 /** One browser: a cookie `id ‖ secret` that owns requests under way, form tokens and sessions. */
+
 import type { Context } from 'koa'
 import { readFormBody } from '../http/body.ts'
 import { formToken, isOwnOrigin, judgeFormToken } from '../http/csrf.ts'
@@ -6,10 +7,11 @@ import type { Params } from '../http/params.ts'
 import { Refusal } from '../http/refusal.ts'
 import { visitOf } from '../http/visit.ts'
 import type { Services } from '../services.ts'
+import { cleanUp } from '../store/clean-up.ts'
 import { type Write, write } from '../store/commit.ts'
 import type { Store } from '../store/database.ts'
 import { equalInConstantTime, handSecret, type PresentedSecret, readSecret } from '../store/secret.ts'
-import { seconds } from '../store/single-use.ts'
+import { keyAt, seconds } from '../store/single-use.ts'
 import { insertion, statement } from '../store/statement.ts'
 import { newTextKey } from '../store/text-key.ts'
 
@@ -145,20 +147,14 @@ export const checkOwnForm = async (
   return browser
 }
 
-const cleaning = statement<{ before: string; limit: number }>('browser.clean', (knex, { before, limit }) =>
-  knex('browser')
-    .whereIn(
-      'id',
-      knex('browser')
-        .select('browser.id')
-        .leftJoin('session', 'session.browser_id', 'browser.id')
-        .where('browser.id', '<', before)
-        .whereNull('session.id')
-        .limit(limit),
-    )
-    .delete(),
+/** Deletes browsers first seen long ago at which nobody is or was signed in. */
+export const cleanBrowsers = cleanUp(
+  'browser',
+  'id',
+  (rows, before) =>
+    rows
+      .leftJoin('session', 'session.browser_id', 'browser.id')
+      .where('browser.id', '<', before)
+      .whereNull('session.id'),
+  keyAt,
 )
-
-/** Deletes browsers first seen before a key at which nobody is or was signed in, at most `limit`. */
-export const cleanBrowsers = (before: string, limit: number): Write =>
-  write(cleaning, { before, limit }, 'any')

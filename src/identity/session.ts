@@ -1,6 +1,8 @@
 /** One person in one browser. Its id never changes while it lives, so each client's `sid` stays. */
+
 import type { Visit } from '../http/visit.ts'
 import type { Services } from '../services.ts'
+import { cleanUp } from '../store/clean-up.ts'
 import { type Write, write } from '../store/commit.ts'
 import type { Store } from '../store/database.ts'
 import { seconds } from '../store/single-use.ts'
@@ -280,15 +282,10 @@ const agedOut = statement<{ now: number; limit: number }, { id: string; userId: 
 export const agedOutSessions = (store: Store, now: Date, limit: number) =>
   store.all(agedOut, { now: seconds(now), limit })
 
-const cleaning = statement<{ before: number; limit: number }>('session.clean', (knex, { before, limit }) =>
-  knex('session')
-    .whereIn(
-      'id',
-      knex('session').select('id').where('expires_at', '<', before).whereNotNull('ended_at').limit(limit),
-    )
-    .delete(),
+/** Deletes sessions that ended long ago: until then the browser counts as known to the user. */
+export const cleanSessions = cleanUp(
+  'session',
+  'id',
+  (rows, before) => rows.where('expires_at', '<', before).whereNotNull('ended_at'),
+  seconds,
 )
-
-/** Deletes sessions that ended long ago, at most `limit`: until then the browser counts as known to the user. */
-export const cleanSessions = (before: Date, limit: number): Write =>
-  write(cleaning, { before: seconds(before), limit }, 'any')

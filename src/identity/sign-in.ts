@@ -1,10 +1,12 @@
 /** Why a browser is at sign-in and where it goes next: a record, so that nothing in a URL or field can change it. */
+
 import { Refusal, type RefusalOptions } from '../http/refusal.ts'
 import type { Visit } from '../http/visit.ts'
 import type { Services } from '../services.ts'
+import { cleanOlder } from '../store/clean-up.ts'
 import { type Write, write } from '../store/commit.ts'
 import type { Store } from '../store/database.ts'
-import { keyAt, olderThan, seconds } from '../store/single-use.ts'
+import { seconds } from '../store/single-use.ts'
 import { insertion, statement } from '../store/statement.ts'
 import { newTextKey } from '../store/text-key.ts'
 import { type Browser, turnBrowser } from './browser.ts'
@@ -190,8 +192,6 @@ export const signInWrites = async (
   }
 }
 
-const cleaning = olderThan('sign_in')
-
-/** Deletes records that ended a day ago (until then a page left open can still name its app), at most `limit`. */
-export const cleanSignIns = (now: Date, limit: number): Write =>
-  write(cleaning, { before: keyAt(new Date(now.getTime() - (86_400 + signInTtl) * 1000)), limit }, 'any')
+/** Keep them for a day after their end: until then a page left open can still name its app. */
+export const signInMemory = 86_400 + signInTtl
+export const cleanSignIns = cleanOlder('sign_in')

@@ -2,6 +2,7 @@
  * The outbox: things to deliver, written in the commit of what they tell of, so that neither is without the
  * other. Each is delivered at least once, tried again when it fails, and visible until it is cleaned away.
  */
+import { cleanUp } from './clean-up.ts'
 import { GuardFailed, type Write, write } from './commit.ts'
 import type { Store } from './database.ts'
 import { seconds } from './single-use.ts'
@@ -95,19 +96,6 @@ const listing = statement<{ state: string | null; client_id: string | null; limi
       .orderBy('id', 'desc')
       .limit(limit),
 )
-const cleaning = statement<{ before: number; limit: number }>('outbox.clean', (knex, { before, limit }) =>
-  knex('outbox')
-    .whereIn(
-      'id',
-      knex('outbox')
-        .select('id')
-        .whereIn('state', ['delivered', 'failed'])
-        .andWhere('next_at', '<', before)
-        .limit(limit),
-    )
-    .delete(),
-)
-
 /** The write that puts something into the outbox, due at once. Wake the delivery after its commit. */
 export const enqueue = (item: {
   kind: string
@@ -155,9 +143,13 @@ export const listOutbox = async (
   return (await store.all(listing, { state, client_id: clientId, limit })).reverse()
 }
 
-/** The write that deletes entries that ended before this instant, at most `limit` at once. */
-export const cleanOutbox = (before: Date, limit: number): Write =>
-  write(cleaning, { before: seconds(before), limit }, 'any')
+/** Deletes deliveries that ended long ago. */
+export const cleanOutbox = cleanUp(
+  'outbox',
+  'id',
+  (rows, before) => rows.whereIn('state', ['delivered', 'failed']).andWhere('next_at', '<', before),
+  seconds,
+)
 
 /** The write, and guard, that ends a claimed delivery: refused when its claim ran out and another has it. */
 export const endDelivery = (

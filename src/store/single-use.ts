@@ -1,6 +1,6 @@
 /** Records that can be taken once, each kind in a table of its own with `id`, `expires_at` and `used_at`. */
 import { type Write, write } from './commit.ts'
-import { insertion, type Statement, statement, type Values } from './statement.ts'
+import { insertion, statement, type Values } from './statement.ts'
 import { newTextKey } from './text-key.ts'
 
 /** Writing and taking the records of one table. */
@@ -16,14 +16,6 @@ export const singleUse = <Row extends Values>(table: string, columns: readonly (
     take: (id: string, now: Date): Write => write(taking, { id, now: seconds(now) }),
   }
 }
-
-/** A statement that deletes the oldest rows of a table with time-ordered keys, at most `limit` at once. */
-export const olderThan = (table: string): Statement<{ before: string; limit: number }, never> =>
-  statement(`${table}.clean`, (knex, { before, limit }) =>
-    knex(table)
-      .whereIn('id', knex(table).select('id').where('id', '<', before).orderBy('id').limit(limit))
-      .delete(),
-  )
 
 /** The first key that a row written at this instant could have, for comparing by age. */
 export const keyAt = (instant: Date): string => `${newTextKey(instant).slice(0, 9)}00000000000`

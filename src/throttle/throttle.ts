@@ -1,4 +1,5 @@
 /** Counts of failures in the database, so that every process sees the same (security-defaults.md, Login throttling). */
+import { cleanExpired } from '../store/clean-up.ts'
 import { type Write, write } from '../store/commit.ts'
 import type { Store } from '../store/database.ts'
 import { seconds } from '../store/single-use.ts'
@@ -147,12 +148,5 @@ export const readCount = async (
   return { count: found?.count ?? 0, wait: Math.max(0, (found?.lockedUntil ?? 0) - seconds(now)) }
 }
 
-const cleaning = statement<{ now: number; limit: number }>('throttle.clean', (knex, { now, limit }) =>
-  knex('throttle')
-    .whereIn('key', knex('throttle').select('key').where('expires_at', '<=', now).limit(limit))
-    .delete(),
-)
-
-/** Deletes counts that have ended, at most `limit`. */
-export const cleanThrottles = (now: Date, limit: number): Write =>
-  write(cleaning, { now: seconds(now), limit }, 'any')
+/** Deletes counts that have ended. */
+export const cleanThrottles = cleanExpired('throttle', 'key')

@@ -9,11 +9,11 @@ import { seconds, singleUse } from '../../src/store/single-use.ts'
 import { insertion, statement } from '../../src/store/statement.ts'
 import { type DatabaseKind, freshStore, fromOutside } from '../support/databases.ts'
 
-/** Waits until something is so; fails after twenty seconds. */
-export const until = async (holds: () => Promise<boolean>): Promise<void> => {
-  const end = performance.now() + 20_000
+/** Waits until something is so; fails after twenty seconds, or another time. */
+export const until = async (holds: () => Promise<boolean>, patience = 20_000): Promise<void> => {
+  const end = performance.now() + patience
   while (!(await holds())) {
-    if (performance.now() > end) throw new Error('it did not come to be in twenty seconds')
+    if (performance.now() > end) throw new Error(`it did not come to be in ${patience} ms`)
     await wait(5)
   }
 }

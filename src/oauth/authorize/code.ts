@@ -1,8 +1,9 @@
 /** Authorization codes: 60 seconds, once. The only writer of the table `code`. */
-import { type Write, write } from '../../store/commit.ts'
+import { cleanOlder } from '../../store/clean-up.ts'
+import type { Write } from '../../store/commit.ts'
 import type { Store } from '../../store/database.ts'
 import { equalInConstantTime, handSecret, readSecret } from '../../store/secret.ts'
-import { keyAt, olderThan, seconds, singleUse } from '../../store/single-use.ts'
+import { seconds, singleUse } from '../../store/single-use.ts'
 import { statement } from '../../store/statement.ts'
 import { newTextKey } from '../../store/text-key.ts'
 import { type Standing, withStanding } from '../grant/authorization.ts'
@@ -96,8 +97,6 @@ export const findCode = async (store: Store, presented: string): Promise<Code | 
 /** The write, and guard, that takes a code. */
 export const takeCode = (code: Pick<Code, 'codeId'>, now: Date): Write => codes.take(code.codeId, now)
 
-const cleaning = olderThan('code')
-
-/** Deletes codes of more than an hour ago: until then a second use is still recognised. */
-export const cleanCodes = (now: Date, limit: number): Write =>
-  write(cleaning, { before: keyAt(new Date(now.getTime() - 3_600_000)), limit }, 'any')
+/** Keep codes for an hour: until then a second use is still recognised. */
+export const codeMemory = 3600
+export const cleanCodes = cleanOlder('code')

@@ -1,11 +1,13 @@
 /** An authorization request on its way through the pages: at most 100 an address, 30 minutes, answered once. */
+
 import { throttleAddress } from '../../http/proxy.ts'
 import { Refusal, tooManyRequests } from '../../http/refusal.ts'
 import type { Visit } from '../../http/visit.ts'
 import { appOf, type SignInReason, signInTtl } from '../../identity/sign-in.ts'
+import { cleanOlder } from '../../store/clean-up.ts'
 import { type Write, write } from '../../store/commit.ts'
 import type { Store } from '../../store/database.ts'
-import { keyAt, olderThan, seconds, singleUse } from '../../store/single-use.ts'
+import { seconds, singleUse } from '../../store/single-use.ts'
 import { statement } from '../../store/statement.ts'
 import { isTextKey, newTextKey } from '../../store/text-key.ts'
 import type { AuthorizationRequest } from './request.ts'
@@ -160,8 +162,6 @@ export const claimTransaction = (id: string, browserId: string): Write =>
 /** The write, and guard, that answers it. */
 export const takeTransaction = (id: string, now: Date): Write => transactions.take(id, now)
 
-const cleaning = olderThan('transaction')
-
-/** Deletes transactions of more than a day ago (until then a page left open can still name its app). */
-export const cleanTransactions = (now: Date, limit: number): Write =>
-  write(cleaning, { before: keyAt(new Date(now.getTime() - 86_400_000)), limit }, 'any')
+/** Keep transactions for a day: until then a page left open can still name its app. */
+export const transactionMemory = 86_400
+export const cleanTransactions = cleanOlder('transaction')

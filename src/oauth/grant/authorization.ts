@@ -1,5 +1,7 @@
 /** What one run of a flow allowed. Codes and tokens refer to it; revoking it ends them all. */
+
 import type { Knex } from 'knex'
+import { cleanExpired } from '../../store/clean-up.ts'
 import { type Write, write } from '../../store/commit.ts'
 import { keyAt, seconds } from '../../store/single-use.ts'
 import { insertion, statement } from '../../store/statement.ts'
@@ -185,12 +187,5 @@ export const fallenReason = (
   return (one.sessionSeenAt ?? 0) + (one.sessionIdleTtl ?? 0) <= seconds(now) ? 'session_idle' : undefined
 }
 
-const cleaning = statement<{ now: number; limit: number }>('authorization.clean', (knex, { now, limit }) =>
-  knex('authorization')
-    .whereIn('id', knex('authorization').select('id').where('expires_at', '<', now).limit(limit))
-    .delete(),
-)
-
-/** Deletes authorizations of which nothing can live any more, at most `limit`. */
-export const cleanAuthorizations = (now: Date, limit: number): Write =>
-  write(cleaning, { now: seconds(now), limit }, 'any')
+/** Deletes authorizations of which nothing can live any more. */
+export const cleanAuthorizations = cleanExpired('authorization', 'id')

@@ -1,4 +1,5 @@
 /** Which clients a session has been used for: they are told when it ends. */
+import { cleanOlder } from '../../store/clean-up.ts'
 import { type Write, write } from '../../store/commit.ts'
 import type { Store } from '../../store/database.ts'
 import { seconds } from '../../store/single-use.ts'
@@ -39,20 +40,6 @@ const dropping = statement<{ user: string; client: string }>(
       .whereIn('session_id', knex('session').select('id').where({ user_id: user }))
       .delete(),
 )
-const cleaning = statement<{ before: string; limit: number }>(
-  'session_client.clean',
-  (knex, { before, limit }) =>
-    knex('session_client')
-      .whereIn(
-        'session_id',
-        knex('session_client')
-          .select('session_id')
-          .where('session_id', '<', before)
-          .orderBy('session_id')
-          .limit(limit),
-      )
-      .delete(),
-)
 
 export const addSessionClient = (sessionId: string, clientId: string, now: Date): Write =>
   write(adding, { session: sessionId, client: clientId, now: seconds(now) }, 'any')
@@ -68,6 +55,5 @@ export const sessionsWithClient = (store: Store, userId: string, clientId: strin
 export const dropSessionClient = (userId: string, clientId: string): Write =>
   write(dropping, { user: userId, client: clientId }, 'any')
 
-/** Deletes what belongs to sessions older than a key, at most `limit` of them. */
-export const cleanSessionClients = (before: string, limit: number): Write =>
-  write(cleaning, { before, limit }, 'any')
+/** Deletes what belongs to sessions that began before an instant. */
+export const cleanSessionClients = cleanOlder('session_client', 'session_id')

@@ -1,9 +1,10 @@
 /** Opaque access tokens, for clients and resources that chose them: a row with the claims instead of a JWT. */
+
 import type { Claims } from '../../keys/jwt.ts'
+import { cleanOlder } from '../../store/clean-up.ts'
 import { type Write, write } from '../../store/commit.ts'
 import type { Store } from '../../store/database.ts'
 import { equalInConstantTime, handSecret, readSecret } from '../../store/secret.ts'
-import { keyAt, olderThan } from '../../store/single-use.ts'
 import { insertion, statement } from '../../store/statement.ts'
 import { newTextKey } from '../../store/text-key.ts'
 
@@ -39,10 +40,5 @@ export const readOpaqueToken = async (store: Store, token: string): Promise<Clai
 }
 
 /** The longest life that an access token can be given, by setting or by resource. */
-const longestLife = 86_400_000
-
-const cleaning = olderThan('opaque_token')
-
-/** Deletes tokens that have expired, at most `limit`. */
-export const cleanOpaqueTokens = (now: Date, limit: number): Write =>
-  write(cleaning, { before: keyAt(new Date(now.getTime() - longestLife)), limit }, 'any')
+export const opaqueTokenMemory = 86_400
+export const cleanOpaqueTokens = cleanOlder('opaque_token')

@@ -3,11 +3,13 @@
  * family's seed, so that one row recognises every token it ever gave, and nothing usable is stored
  * (architecture section 4). The only writer of the table `refresh_family`.
  */
+
 import { createHmac } from 'node:crypto'
+import { cleanOlder } from '../../store/clean-up.ts'
 import { type Write, write } from '../../store/commit.ts'
 import type { Store } from '../../store/database.ts'
 import { equalInConstantTime, secretPrefixes } from '../../store/secret.ts'
-import { keyAt, olderThan, seconds } from '../../store/single-use.ts'
+import { seconds } from '../../store/single-use.ts'
 import { insertion, statement } from '../../store/statement.ts'
 import { isTextKey, newTextKey, randomText, textKeyLength } from '../../store/text-key.ts'
 import type { Client } from '../client/client.ts'
@@ -181,8 +183,5 @@ export const refreshTokenOf = (
   generation: number,
 ): string => tokenOf(key, family, generation)
 
-const cleaning = olderThan('refresh_family')
-
-/** Deletes families older than the longest life of all, at most `limit`: by key, for an index on the end costs each insert. */
-export const cleanRefreshFamilies = (now: Date, ttl: number, limit: number): Write =>
-  write(cleaning, { before: keyAt(new Date(now.getTime() - ttl * 1000)), limit }, 'any')
+/** By age, to be asked with the longest life of all: an index on the end would cost each insert. */
+export const cleanRefreshFamilies = cleanOlder('refresh_family')
