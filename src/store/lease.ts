@@ -7,12 +7,14 @@ import { statement } from './statement.ts'
 const making = statement<{ name: string }>('lease.make', (knex, { name }) =>
   knex('lease').insert({ name, holder: '', expires_at: 0 }).onConflict('name').ignore(),
 )
-const taking = statement<{ name: string; holder: string; now: number; until: number }>(
+const taking = statement<{ name: string; holder: string; now: number; until: number; farthest: number }>(
   'lease.take',
-  (knex, { name, holder, now, until }) =>
+  (knex, { name, holder, now, until, farthest }) =>
     knex('lease')
       .where({ name })
-      .andWhere(free => free.where({ holder }).orWhere('expires_at', '<=', now))
+      .andWhere(free =>
+        free.where({ holder }).orWhere('expires_at', '<=', now).orWhere('expires_at', '>', farthest),
+      )
       .update({ holder, expires_at: until }),
 )
 const giving = statement<{ name: string; holder: string }>('lease.give', (knex, { name, holder }) =>
@@ -20,7 +22,8 @@ const giving = statement<{ name: string; holder: string }>('lease.give', (knex, 
 )
 
 /**
- * Takes or prolongs a lease.
+ * Takes or prolongs a lease. One that ends later than clocks a `ttl` apart could have set it is of a time before the
+ * clock was set back, and free: its holder may be dead, and nobody waits for the clock to come there again.
  *
  * @param holder names this process
  * @param ttl seconds after which another may take it, should this process die
@@ -33,7 +36,8 @@ export const takeLease = async (
   now: Date,
   ttl: number,
 ): Promise<boolean> => {
-  const take = write(taking, { name, holder, now: seconds(now), until: seconds(now) + ttl })
+  const at = seconds(now)
+  const take = write(taking, { name, holder, now: at, until: at + ttl, farthest: at + 2 * ttl })
   try {
     await store.commit([take])
     return true

@@ -22,6 +22,16 @@ describe.each(databaseKinds)('a lease on %s', kind => {
     expect(await takeLease(store, 'else', 'one', at(30), 15)).toBe(true)
   })
 
+  it('is free when its end lies further ahead than any clock of today sets one (REL-19)', async () => {
+    const { store } = fresh
+    // The clock was an hour ahead, its process died, and the clock was set back.
+    expect(await takeLease(store, 'jobs', 'one', at(3600), 15)).toBe(true)
+    expect(await takeLease(store, 'jobs', 'other', at(0), 15)).toBe(true)
+    // A clock that is some seconds slow takes nothing from who lives.
+    expect(await takeLease(store, 'jobs', 'other', at(10), 15)).toBe(true)
+    expect(await takeLease(store, 'jobs', 'slow', at(2), 15)).toBe(false)
+  })
+
   it('is given back at once by who holds it, and by nobody else', async () => {
     const { store } = fresh
     await takeLease(store, 'jobs', 'one', at(0), 15)
