@@ -1,6 +1,5 @@
 /** POST /revoke (RFC 7009): a client gives back a token of its own. */
 import { readFormBody } from '../http/body.ts'
-import { Refusal, temporarilyUnavailable } from '../http/refusal.ts'
 import type { Route } from '../http/route.ts'
 import { visitOf } from '../http/visit.ts'
 import type { Services } from '../services.ts'
@@ -46,18 +45,10 @@ const revocation = async (
   return { writes, kind: 'refresh_token', userId: userId ?? undefined }
 }
 
-/** Whatever keeps it from being written is 503: the client must know that its token lives on (RFC 7009 section 2.2.1). */
-const commitOrSay = async ({ store }: Needs, writes: Write[]): Promise<void> => {
-  try {
-    await store.commit(writes)
-  } catch (cause) {
-    throw cause instanceof Refusal
-      ? cause
-      : temporarilyUnavailable('the revocation could not be stored', 1, cause)
-  }
-}
-
-/** The route. Unknown tokens are answered like known ones (RFC 7009 section 2.2). */
+/**
+ * The route. Unknown tokens are answered like known ones (RFC 7009 section 2.2); what cannot be stored is 503, by which
+ * the client knows that its token lives on (section 2.2.1).
+ */
 export const revokeRoute = (services: Needs, readToken: TokenReader): Route => ({
   path: '/revoke',
   kind: 'endpoint',
@@ -70,7 +61,7 @@ export const revokeRoute = (services: Needs, readToken: TokenReader): Route => (
       const client = await authenticateClient(services, ctx, params)
       const { writes, kind, userId } = await revocation(services, readToken, client, params.need('token'))
       if (writes.length > 0)
-        await commitOrSay(services, [
+        await services.store.commit([
           ...writes,
           services.audit.write({
             event: 'token.revoked',

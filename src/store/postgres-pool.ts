@@ -155,8 +155,8 @@ export const isLost = (error: unknown): boolean =>
 /** Another transaction was in the way, and this one was undone: it may run again. */
 export const isConflict = (error: unknown): boolean => /^(40001|40P01)$/.test(sqlState(error))
 
-/** The database's trouble and not a mistake of ours: 503. */
+/** The database's trouble and not a mistake of ours: 503. P0001 is raised by an operator's trigger, for we have none. */
 export const isUnavailable = (error: unknown): boolean =>
   sqlState(error) === ''
     ? !isMistake(error)
-    : /^(08|40001|40P01|53|55P03|57|58|25006|25P03|XX)/.test(sqlState(error))
+    : /^(08|40001|40P01|53|55P03|57|58|25006|25P03|XX|P0001)/.test(sqlState(error))

@@ -60,6 +60,9 @@ export const isBusy = (error: unknown): boolean => /^SQLITE_(BUSY|LOCKED)/.test(
 export const isConstraint = (error: unknown): boolean =>
   /^SQLITE_CONSTRAINT_(UNIQUE|PRIMARYKEY|ROWID|FOREIGNKEY)/.test(codeOf(error))
 
+/** A trigger raised. We have none: an operator's does not allow the change now, and it is undone alone. */
+export const isRaised = (error: unknown): boolean => codeOf(error) === 'SQLITE_CONSTRAINT_TRIGGER'
+
 /** The database's trouble and not a mistake of ours: 503. */
 export const isFailure = (error: unknown): boolean =>
   /^SQLITE_(BUSY|LOCKED|FULL|IOERR|READONLY|CANTOPEN|CORRUPT|NOTADB|NOMEM|PROTOCOL|PERM)/.test(codeOf(error))

@@ -7,7 +7,7 @@ import type Sqlite from 'better-sqlite3'
 import knexFactory from 'knex'
 import { GuardFailed, StoreUnavailable, type Write } from './commit.ts'
 import type { Store } from './database.ts'
-import { isBusy, isConstraint, isFailure, openSqliteHandle } from './sqlite-handle.ts'
+import { isBusy, isConstraint, isFailure, isRaised, openSqliteHandle } from './sqlite-handle.ts'
 import { type ColumnValue, type Compiled, compiler, type Statement, type Values } from './statement.ts'
 
 /** How long a read or commit waits for another process's lock before it is answered 503. */
@@ -84,7 +84,8 @@ export const openSqlite = (path: string): Store => {
       try {
         changes = run.run(...values).changes
       } catch (cause) {
-        throw isConstraint(cause) ? new GuardFailed(one, { cause }) : cause
+        if (isConstraint(cause)) throw new GuardFailed(one, { cause })
+        throw isRaised(cause) ? new StoreUnavailable('the database refuses to change', { cause }) : cause
       }
       if (one.rows !== 'any' && changes !== one.rows) throw new GuardFailed(one)
     }

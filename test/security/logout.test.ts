@@ -541,7 +541,7 @@ describe('the apps of a session are told', () => {
           'create trigger broken before insert on outbox for each row execute function broken()',
         ))
     const answer = await unchanged(server, () => browser.send(logoutUrl({ id_token_hint: hint })))
-    expect(answer.status).toBe(500)
+    expect(answer.status).toBe(503)
     expect(await isIn(browser, app)).toBe(true)
     expect((await server.audit()).filter(row => row.event === 'session.ended')).toEqual([])
     await fromOutside(

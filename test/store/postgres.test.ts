@@ -115,7 +115,7 @@ describe('PostgreSQL', () => {
 
   it("the database's trouble is 503, changes nothing, and is over when its cause is", async () => {
     const { store } = fresh
-    const codes = '53100 53200 53300 58030 XX001 57014 55P03 25006 08006 57P01 57P03'.split(' ')
+    const codes = '53100 53200 53300 58030 XX001 57014 55P03 25006 08006 57P01 57P03 P0001'.split(' ')
     for (const [index, code] of codes.entries()) {
       await fromOutside(fresh.database, ...raising(code, 1))
       const commit = [newThing(code), relabel('a', code)]
