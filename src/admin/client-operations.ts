@@ -182,7 +182,7 @@ const update = async (services: Needs, { id, patch }: ClientChange, actor: Actor
   const made = needsSecret(next) && client.secrets.length === 0 ? newClientSecret(client.id, now) : undefined
   const { visit, by } = actorOf(actor)
   await commitOrConflict(services, [
-    ...clients.updateClient(client.id, next, now),
+    ...clients.updateClient(client, next, now),
     ...(made ? [made.write] : []),
     services.audit.write({
       event: 'client.updated',

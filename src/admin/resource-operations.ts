@@ -50,7 +50,7 @@ export type WantedResource = {
 const scopeToken = /^[\x21\x23-\x5b\x5d-\x7e]{1,200}$/
 const longestLifetime = 86_400
 
-type Parsed = Omit<Resource, 'id' | 'createdAt' | 'updatedAt'>
+type Parsed = Omit<Resource, 'id' | 'createdAt' | 'updatedAt' | 'version'>
 
 const refuse = (description: string): Refusal => new Refusal('invalid_resource', description)
 

@@ -22,6 +22,8 @@ export type User = {
   disabledAt: number | null
   createdAt: number
   updatedAt: number
+  /** How often it was changed: a change repeats the one it rests on. */
+  version: number
 }
 
 type UserRow = Omit<User, 'emailVerified' | 'claims'> & { emailVerified: number; claims: string }
@@ -38,6 +40,7 @@ const columns = {
   disabledAt: 'user.disabled_at',
   createdAt: 'user.created_at',
   updatedAt: 'user.updated_at',
+  version: 'user.version',
 } as const
 
 const fromRow = (row: UserRow): User => ({
@@ -159,6 +162,7 @@ export const newUser = (user: NewUser, now: Date): { user: User; write: Write } 
     disabledAt: null,
     createdAt: seconds(now),
     updatedAt: seconds(now),
+    version: 0,
   }
   return {
     user: made,
@@ -178,23 +182,31 @@ const columnsOf = (user: User) => ({
   updated_at: user.updatedAt,
 })
 
-const updating = statement<ReturnType<typeof columnsOf> & { id: string }>('user.update', (knex, user) =>
-  knex('user').where({ id: user.id }).update({
-    username: user.username,
-    username_key: user.username_key,
-    email: user.email,
-    email_key: user.email_key,
-    email_verified: user.email_verified,
-    name: user.name,
-    claims: user.claims,
-    role: user.role,
-    updated_at: user.updated_at,
-  }),
+const updating = statement<ReturnType<typeof columnsOf> & { id: string; seen: number; version: number }>(
+  'user.update',
+  (knex, user) =>
+    knex('user').where({ id: user.id, version: user.seen }).update({
+      version: user.version,
+      username: user.username,
+      username_key: user.username_key,
+      email: user.email,
+      email_key: user.email_key,
+      email_verified: user.email_verified,
+      name: user.name,
+      claims: user.claims,
+      role: user.role,
+      updated_at: user.updated_at,
+    }),
 )
 
-/** The write that stores a changed user. */
+/** The write, and guard, that stores a changed user: refused when somebody else changed it since it was read. */
 export const updateUser = (user: User, now: Date): Write =>
-  write(updating, { ...columnsOf({ ...user, updatedAt: seconds(now) }), id: user.id })
+  write(updating, {
+    ...columnsOf({ ...user, updatedAt: seconds(now) }),
+    id: user.id,
+    seen: user.version,
+    version: user.version + 1,
+  })
 
 const disabling = statement<{ id: string; now: number; before: string }>(
   'user.disable',

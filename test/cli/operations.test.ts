@@ -7,6 +7,8 @@ import { revokeSession, revokeSessionsOf } from '../../src/admin/session-operati
 import { deleteUser, disableUser, enableUser, setPassword } from '../../src/admin/user-access-operations.ts'
 import { createUser, showUser, updateUser } from '../../src/admin/user-operations.ts'
 import { listSessions } from '../../src/identity/session-list.ts'
+import { readClient } from '../../src/oauth/client/client.ts'
+import { listResources } from '../../src/oauth/client/resource-server.ts'
 import { databaseKinds } from '../support/databases.ts'
 import { getCode, getWithToken, redeem } from '../support/flow.ts'
 import { startServer, type TestServer } from '../support/server.ts'
@@ -39,6 +41,66 @@ describe.each(databaseKinds)('operations on %s', kind => {
       await server.stop()
     }
   }
+
+  it('of two changes at once, of a user, a client or a resource, one is told to look again: 409', async () => {
+    /** Changes wait for one another, so that both have read before one writes. */
+    let waiting: (() => void)[] | undefined
+    const server = await startServer({
+      kind,
+      wrapStore: store => ({
+        ...store,
+        commit: async writes => {
+          const now = waiting
+          if (now && now.length < 2 && writes[0]?.statement.name.endsWith('.update'))
+            await new Promise<void>(resolve => {
+              now.push(resolve)
+              if (now.length === 2) for (const go of now) go()
+            })
+          return store.commit(writes)
+        },
+      }),
+    })
+    const { services } = server
+    const alice = await server.createUser({ username: 'alice' })
+    const app = await server.createClient({ client_id: 'app' })
+    const api = await server.createResource()
+    const changes: [string, () => Promise<unknown>, () => Promise<unknown>][] = [
+      [
+        'user',
+        () => updateUser(services, alice.id, { name: 'Alice' }, cli),
+        () => updateUser(services, alice.id, { email: 'alice@example.com' }, cli),
+      ],
+      [
+        'client',
+        () => updateClient(services, { id: app.id, patch: { client_name: 'One' } }, cli),
+        () => updateClient(services, { id: app.id, patch: { scope: 'openid' } }, cli),
+      ],
+      [
+        'resource',
+        () => updateResource(services, { name: api.identifier, changes: { name: 'One' } }, cli),
+        () => updateResource(services, { name: api.identifier, changes: { lifetime: 60 } }, cli),
+      ],
+    ]
+    for (const [what, one, other] of changes) {
+      waiting = []
+      const ends = await Promise.allSettled([one(), other()])
+      waiting = undefined
+      const refused = ends.flatMap(end => (end.status === 'rejected' ? [end.reason] : []))
+      expect(refused, what).toMatchObject([{ error: 'conflict', status: 409 }])
+      // Tried again it rests on what is there now, and is taken.
+      await (ends[0]?.status === 'rejected' ? one() : other())
+    }
+    expect((await showUser(services, alice.id)).user).toMatchObject({
+      name: 'Alice',
+      email: 'alice@example.com',
+    })
+    expect((await readClient(services.store, app.id))?.metadata).toMatchObject({
+      client_name: 'One',
+      scope: 'openid',
+    })
+    expect(await listResources(services.store)).toMatchObject([{ name: 'One', lifetime: 60 }])
+    await server.stop()
+  })
 
   it(
     'a user is made with groups, claims and a password, and changed by a merge patch',

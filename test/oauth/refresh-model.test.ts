@@ -486,6 +486,7 @@ const resourceOf = (name: string, scopes: string[]): Resource => ({
   lifetime: null,
   createdAt: 0,
   updatedAt: 0,
+  version: 0,
 })
 
 const all = ['one', 'two', 'three'].map(name => resourceOf(name, [`${name}:read`, `${name}:write`]))

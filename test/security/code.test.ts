@@ -349,7 +349,7 @@ describe('a code hangs on what allowed it', () => {
     const { code, verifier } = await getCode(server.browser(), web, alice)
     await services.store.commit(
       updateClient(
-        web.id,
+        { id: web.id, version: 0 },
         { redirect_uris: ['https://web.test/cb'], grant_types: ['client_credentials'] },
         services.now(),
       ),

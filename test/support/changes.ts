@@ -1,6 +1,6 @@
 /** What an operator, a person or time changes while tokens are out. */
 import { endSessions } from '../../src/identity/session.ts'
-import { updateClient } from '../../src/oauth/client/client.ts'
+import { readClient, updateClient } from '../../src/oauth/client/client.ts'
 import { parseClientMetadata } from '../../src/oauth/client/client-metadata.ts'
 import { withdrawConsent } from '../../src/oauth/grant/consent.ts'
 import { offeredBy } from '../../src/oauth/offered.ts'
@@ -17,17 +17,19 @@ export const change = async ({ services }: TestServer, ...writes: Write[]): Prom
 }
 
 /** Changes a client's metadata; `undefined` takes a member out. */
-export const changeClient = (
+export const changeClient = async (
   server: TestServer,
   client: TestClient,
   patch: Record<string, unknown>,
 ): Promise<void> => {
+  const found = await readClient(server.services.store, client.id)
+  if (!found) throw new Error(`there is no client ${client.id}`)
   const metadata = parseClientMetadata(
     { ...client.metadata, ...patch },
     'operator',
     offeredBy(server.services),
   )
-  return change(server, ...updateClient(client.id, metadata, server.services.now()))
+  return change(server, ...updateClient(found, metadata, server.services.now()))
 }
 
 /** Ends the session that an ID token tells of. */

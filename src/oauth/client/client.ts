@@ -32,6 +32,8 @@ export type Client = {
   disabledAt: number | null
   createdAt: number
   updatedAt: number
+  /** How often it was changed: a change repeats the one it rests on. */
+  version: number
 }
 
 type Row = {
@@ -41,6 +43,7 @@ type Row = {
   disabledAt: number | null
   createdAt: number
   updatedAt: number
+  version: number
 }
 
 const columns = {
@@ -50,6 +53,7 @@ const columns = {
   disabledAt: 'disabled_at',
   createdAt: 'created_at',
   updatedAt: 'updated_at',
+  version: 'version',
 } as const
 
 const reading = statement<{ id: string }, Row>('client.read', (knex, { id }) =>
@@ -82,6 +86,7 @@ const fromRow = (row: Row, secrets: ClientSecret[]): Client => {
     disabledAt: row.disabledAt,
     createdAt: row.createdAt,
     updatedAt: row.updatedAt,
+    version: row.version,
   })
 }
 
@@ -161,17 +166,26 @@ export const newClient = (
   }
 }
 
-const updating = statement<{ id: string; metadata: string; profile: string; now: number }>(
-  'client.update',
-  (knex, { id, metadata, profile, now }) =>
-    knex('client').where({ id }).update({ metadata, profile, updated_at: now }),
+const updating = statement<{
+  id: string
+  metadata: string
+  profile: string
+  now: number
+  seen: number
+  version: number
+}>('client.update', (knex, { id, metadata, profile, now, seen, version }) =>
+  knex('client').where({ id, version: seen }).update({ metadata, profile, updated_at: now, version }),
 )
 const deleting = statement<{ id: string }>('client.delete', (knex, { id }) =>
   knex('client').where({ id }).delete(),
 )
-/** The writes that replace a client's metadata. */
-export const updateClient = (id: string, metadata: ClientMetadata, now: Date): Write[] => [
-  write(updating, { id, ...stored(metadata), now: seconds(now) }),
+/** The writes that replace a client's metadata; refused when somebody else changed it since it was read. */
+export const updateClient = (
+  { id, version }: Pick<Client, 'id' | 'version'>,
+  metadata: ClientMetadata,
+  now: Date,
+): Write[] => [
+  write(updating, { id, ...stored(metadata), now: seconds(now), seen: version, version: version + 1 }),
   changed('client'),
 ]
 

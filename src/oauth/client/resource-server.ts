@@ -20,6 +20,8 @@ export type Resource = {
   lifetime: number | null
   createdAt: number
   updatedAt: number
+  /** How often it was changed: a change repeats the one it rests on. */
+  version: number
 }
 
 type Row = Omit<Resource, 'scopes'> & { scopes: string }
@@ -37,6 +39,7 @@ const reading = statement<Record<never, never>, Row>('resource.read', knex =>
       lifetime: 'lifetime',
       createdAt: 'created_at',
       updatedAt: 'updated_at',
+      version: 'version',
     })
     .orderBy('identifier'),
 )
@@ -88,6 +91,7 @@ type Columns = {
   lifetime: number | null
   created_at: number
   updated_at: number
+  version: number
 }
 
 const columnNames = [
@@ -101,12 +105,13 @@ const columnNames = [
   'lifetime',
   'created_at',
   'updated_at',
+  'version',
 ] as const
 
 const inserting = insertion<Columns>('resource', columnNames)
-const updating = statement<Columns>('resource.update', (knex, values) =>
+const updating = statement<Columns & { seen: number }>('resource.update', (knex, values) =>
   knex('resource')
-    .where({ id: values.id })
+    .where({ id: values.id, version: values.seen })
     .update(Object.fromEntries(columnNames.filter(name => name !== 'id').map(name => [name, values[name]]))),
 )
 const deleting = statement<{ id: string }>('resource.delete', (knex, { id }) =>
@@ -124,6 +129,7 @@ const columnsOf = (resource: Resource): Columns => ({
   lifetime: resource.lifetime,
   created_at: resource.createdAt,
   updated_at: resource.updatedAt,
+  version: resource.version,
 })
 
 /** What is wrong with an identifier (RFC 8707 section 2: an absolute URI without a fragment), or undefined. */
@@ -138,15 +144,25 @@ export const resourceIdentifierFault = (identifier: string): string | undefined 
 
 /** A resource to be, and the writes that make it; refused when the identifier is taken. */
 export const newResource = (
-  resource: Omit<Resource, 'id' | 'createdAt' | 'updatedAt'>,
+  resource: Omit<Resource, 'id' | 'createdAt' | 'updatedAt' | 'version'>,
   now: Date,
 ): { resource: Resource; writes: Write[] } => {
-  const made = { ...resource, id: newTextKey(now), createdAt: seconds(now), updatedAt: seconds(now) }
+  const made = {
+    ...resource,
+    id: newTextKey(now),
+    createdAt: seconds(now),
+    updatedAt: seconds(now),
+    version: 0,
+  }
   return { resource: made, writes: [write(inserting, columnsOf(made)), changed('client')] }
 }
 
+/** The writes that store a changed resource; refused when somebody else changed it since it was read. */
 export const updateResource = (resource: Resource, now: Date): Write[] => [
-  write(updating, columnsOf({ ...resource, updatedAt: seconds(now) })),
+  write(updating, {
+    ...columnsOf({ ...resource, updatedAt: seconds(now), version: resource.version + 1 }),
+    seen: resource.version,
+  }),
   changed('client'),
 ]
 
