@@ -1,13 +1,14 @@
 // @ts-check
-import { randomInt } from 'node:crypto'
-import { mkdtempSync, rmSync } from 'node:fs'
+import { randomBytes, randomInt } from 'node:crypto'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { join, relative } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { parseArgs, styleText } from 'node:util'
+import { parseArgs } from 'node:util'
 import { apps } from './apps.js'
 import { Processes } from './processes.js'
+import { summary } from './summary.js'
 
 const usage = `Starts Lintel and every sample app on this machine, to try single sign-on.
 
@@ -33,6 +34,7 @@ const entries = apps.map(app => ({
   site: siteOf(app),
 }))
 const servers = entries.filter(({ app }) => app.place)
+const sites = Object.fromEntries(entries.map(({ app, site }) => [app.name, site]))
 
 await refuseTakenPorts()
 
@@ -50,10 +52,15 @@ const lintelEnvironment = { ...environment, LINTEL_ISSUER: issuer, LINTEL_DATA: 
 const user = { username: 'demo', password: readablePassword() }
 try {
   await registerUser()
+  await registerResources()
   const credentials = await Promise.all(entries.map(register))
-  startEverything(credentials)
+  const commands = entries.map(({ app }, index) =>
+    app.place ? undefined : commandOf(app, credentials[index]),
+  )
+  startEverything(credentials, commands)
   await everythingAnswers()
-  console.log(options.json ? summaryAsJson() : summary())
+  const found = entries.map((entry, index) => ({ ...entry, command: commands[index] }))
+  console.log(options.json ? summaryAsJson() : summary({ issuer, user, entries: found }))
 } catch (error) {
   await stop(1, error instanceof Error ? error.message : String(error))
 }
@@ -142,18 +149,32 @@ async function registerUser() {
   )
 }
 
-/** @param {{ app: import('./apps.js').App, site: import('./apps.js').Site }} entry */
-async function register({ app, site }) {
-  if (app.resource) {
+/** First: a client may ask only for scopes that some API has. */
+async function registerResources() {
+  for (const { app, site } of entries) {
+    if (!app.resource) continue
     progress(`registering the API of ${app.name}`)
     const { identifier, name, scopes } = app.resource(site)
     await callLintel(['resource', 'create', '--identifier', identifier, '--name', name, '--scopes', scopes])
   }
+}
+
+/**
+ * @param {{ app: import('./apps.js').App, site: import('./apps.js').Site }} entry
+ * @returns {Promise<Record<string, string>>}
+ */
+async function register({ app, site }) {
   if (!app.client) return {}
   progress(`registering ${app.name}`)
   const metadata = JSON.stringify(app.client(site))
-  const client = await callLintel(['client', 'create', '--json-metadata', metadata])
-  return { CLIENT_ID: client.client_id, CLIENT_SECRET: client.client_secret } // a public client has no secret
+  const { client_id = '', client_secret } = await callLintel([
+    'client',
+    'create',
+    '--json-metadata',
+    metadata,
+  ])
+  // A public client has no secret.
+  return { CLIENT_ID: client_id, ...(client_secret && { CLIENT_SECRET: client_secret }) }
 }
 
 /** @param {string[]} command @param {string} [input] @returns {Promise<Record<string, string | undefined>>} */
@@ -161,23 +182,58 @@ async function callLintel(command, input) {
   return JSON.parse(await running.run([lintel, ...command, '--json'], { env: lintelEnvironment, input }))
 }
 
-/** @param {Record<string, string | undefined>[]} credentials in the order of `entries` */
-function startEverything(credentials) {
+/** What every app is told, whoever its provider is. @param {import('./apps.js').App} app */
+function settingsOf(app) {
+  return { ISSUER: issuer, ...app.environment?.(sites) }
+}
+
+/**
+ * How to run a program for the terminal. Its settings are in a file, or the secret would stand in the
+ * history of a shell.
+ * @param {import('./apps.js').App} app
+ * @param {Record<string, string>} [credentials]
+ */
+function commandOf(app, credentials) {
+  const name = app.name.toLowerCase()
+  const settings = { ...settingsOf(app), ...credentials, TOKEN_FILE: join(data, `${name}-token.json`) }
+  const lines = Object.entries(settings).map(([key, value]) => `${key}=${value}\n`)
+  const file = join(data, `${name}.env`)
+  writeFileSync(file, lines.join(''), { mode: 0o600 })
+  return `node --env-file=${file} ${relative(process.cwd(), pathOf(app))}`
+}
+
+/**
+ * @param {Record<string, string>[]} credentials in the order of `entries`
+ * @param {(string | undefined)[]} commands
+ */
+function startEverything(credentials, commands) {
   progress('starting the provider and the apps')
   running.start('The provider', [lintel, 'serve'], lintelEnvironment)
+  const doors = servers.filter(({ app }) => app.kind !== 'api' && app.kind !== 'start')
+  const statusKey = randomBytes(32).toString('base64url')
+  const shown = entries.map(({ app: { name, kind, summary }, site }, index) => {
+    return { name, kind, summary, url: site.url, backend: site.backend, command: commands[index] }
+  })
   entries.forEach(({ app, port, site }, index) => {
     if (!app.place) return
-    const next = servers[(servers.findIndex(server => server.app === app) + 1) % servers.length]
-    running.start(app.name, [fileURLToPath(new URL(app.script, import.meta.url))], {
+    const next = doors[(doors.findIndex(door => door.app === app) + 1) % doors.length]
+    running.start(app.name, [pathOf(app)], {
       ...environment,
+      ...settingsOf(app),
       ...credentials[index],
-      ISSUER: issuer,
       PORT: String(port),
       HOST: listenHost(app),
       BASE_URL: site.url,
       TRY_NEXT: next?.site.url,
+      STATUS_KEY: statusKey,
+      ...(app.kind === 'start' && { APPS: JSON.stringify(shown), DEMO_USER: user.username }),
     })
   })
+}
+
+/** @param {import('./apps.js').App} app */
+function pathOf(app) {
+  return fileURLToPath(new URL(app.script, import.meta.url))
 }
 
 async function everythingAnswers() {
@@ -208,55 +264,12 @@ async function answers(name, url) {
 }
 
 function summaryAsJson() {
+  const listed = servers.filter(({ app }) => app.kind !== 'start')
   return JSON.stringify({
     issuer,
-    apps: servers.map(({ app, site }) => ({ name: app.name, url: site.url, kind: app.kind })),
+    apps: listed.map(({ app, site }) => ({ name: app.name, url: site.url, kind: app.kind })),
     user,
   })
-}
-
-function summary() {
-  const rows = servers.map(({ app, site }) => row(app.name, site.url, app.summary))
-  const commands = entries
-    .filter(({ app }) => app.command)
-    .map(({ app }) => row(app.name, app.command, app.summary))
-  return `
-  ${bold('Lintel is running, and so are its sample apps.')}
-
-${[row('Provider', issuer, 'where everybody signs in'), ...rows, ...commands].join('\n')}
-
-${row('Username', user.username)}
-${row('Password', user.password)}
-
-  ${bold('What to try')}
-  1. Open Notes and sign in. It is our own app, so nothing but the password is asked.
-  2. Open Shop in the same browser and sign in: no password, only whether Shop may know you.
-  3. Compare the ${bold('sid')} in both apps, further down: one session, many apps.
-  4. Sign out of Shop, then reload Notes: signed out as well, told by the provider.
-  5. Sign in again, end the session at ${blue(`${issuer}/account/sessions`)}, and reload.
-
-  Ctrl-C stops everything and removes the data.
-`
-}
-
-/** @param {string} label @param {string} [value] @param {string} [remark] */
-function row(label, value = '', remark = '') {
-  const shown = /^https?:/.test(value) ? blue(value.padEnd(32)) : bold(value.padEnd(32))
-  return `  ${label.padEnd(10)} ${shown} ${remark}`.trimEnd()
-}
-
-/** @param {string} text */
-function bold(text) {
-  return isColourful() ? styleText('bold', text) : text
-}
-
-/** @param {string} text */
-function blue(text) {
-  return isColourful() ? styleText('cyan', text) : text
-}
-
-function isColourful() {
-  return process.stdout.isTTY && !process.env.NO_COLOR
 }
 
 /** Nine syllables and a number: as hard to guess as 61 coin tosses, and easy to type. */

@@ -6,7 +6,8 @@ import { order } from './catalogue.js'
 import { shopPage, troublePage } from './pages.js'
 import { Provider } from './provider.js'
 
-const { ISSUER, CLIENT_ID, CLIENT_SECRET, HOST = '127.0.0.1', PORT = '4002', TRY_NEXT } = process.env
+const { ISSUER, CLIENT_ID, CLIENT_SECRET, HOST = '127.0.0.1', PORT = '4002' } = process.env
+const { TRY_NEXT, STATUS_KEY } = process.env
 const baseUrl = process.env.BASE_URL ?? `http://localhost:${PORT}`
 if (!ISSUER || !CLIENT_ID || !CLIENT_SECRET) {
   console.error('Shop needs ISSUER, CLIENT_ID and CLIENT_SECRET in the environment: see README.md')
@@ -34,6 +35,7 @@ const provider = async () => (discovered ??= await Provider.discover(settings))
  * @property {Record<string, string>} cookies
  * @property {Session | undefined} session
  * @property {() => Promise<URLSearchParams>} form
+ * @property {string | undefined} authorization
  *
  * @typedef {{ status?: number, type?: string, to?: string, cookies?: string[], body?: string | Buffer }} Answer
  * @typedef {(visit: Visit) => Answer | Promise<Answer>} Handler
@@ -117,6 +119,16 @@ const routes = {
     }
   },
 
+  /** For the demo's start page: who is signed in here. Off without a key. */
+  'GET /status': ({ authorization }) => {
+    if (!STATUS_KEY || authorization !== `Bearer ${STATUS_KEY}`) return trouble('not-found')
+    const list = [...sessions.values()].map(({ customer: { profile, sub, sid } }) => ({
+      username: profile.preferred_username ?? sub,
+      sid,
+    }))
+    return { type: 'application/json', body: JSON.stringify({ sessions: list }) }
+  },
+
   'GET /style.css': file('style.css', 'text/css'),
   'GET /countdown.js': file('countdown.js', 'text/javascript'),
   'GET /goods.svg': file('goods.svg', 'image/svg+xml'),
@@ -164,7 +176,13 @@ async function answerTo(request) {
   const cookies = readCookies(headers.cookie)
   const session = sessions.get(cookies.session ?? '')
   const isAlive = session && session.endsAt > Date.now()
-  return route({ url, cookies, session: isAlive ? session : undefined, form: () => readForm(request) })
+  return route({
+    url,
+    cookies,
+    session: isAlive ? session : undefined,
+    form: () => readForm(request),
+    authorization: headers.authorization,
+  })
 }
 
 setInterval(() => {

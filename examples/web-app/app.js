@@ -10,7 +10,8 @@ import { errorPage, notesPage, welcomePage } from './pages.js'
 import { Sessions } from './sessions.js'
 import { openIdConnect } from './sign-in.js'
 
-const { ISSUER, CLIENT_ID, CLIENT_SECRET, HOST = '127.0.0.1', PORT = '4001', TRY_NEXT } = process.env
+const { ISSUER, CLIENT_ID, CLIENT_SECRET, HOST = '127.0.0.1', PORT = '4001' } = process.env
+const { TRY_NEXT, STATUS_KEY } = process.env
 const baseUrl = process.env.BASE_URL ?? `http://localhost:${PORT}`
 if (!ISSUER || !CLIENT_ID || !CLIENT_SECRET) {
   console.error('Notes needs ISSUER, CLIENT_ID and CLIENT_SECRET in the environment: see README.md')
@@ -153,6 +154,12 @@ router.post('/notes/remove', async ctx => {
   const { signedIn } = sessionOf(ctx) ?? {}
   if (signedIn) notebook(signedIn.sub).remove((await readForm(ctx)).get('id') ?? '')
   redirectAfterPost(ctx, '/')
+})
+
+/** For the demo's start page: who is signed in here. Off without a key. */
+router.get('/status', ctx => {
+  if (STATUS_KEY && ctx.get('Authorization') === `Bearer ${STATUS_KEY}`)
+    ctx.body = { sessions: sessions.list() }
 })
 
 for (const file of ['style.css', 'countdown.js', 'icon.svg']) {

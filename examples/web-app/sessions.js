@@ -67,6 +67,13 @@ export class Sessions {
     )
   }
 
+  /** Who is signed in, by name and session at the provider. */
+  list() {
+    return [...this.#sessions.values()].flatMap(({ signedIn }) =>
+      signedIn ? { username: signedIn.claims.preferred_username ?? signedIn.sub, sid: signedIn.sid } : [],
+    )
+  }
+
   /** @param {(session: Session) => boolean} condition */
   #end(condition) {
     for (const session of this.#sessions.values()) if (condition(session)) this.close(session)
