@@ -38,12 +38,13 @@ export async function waitForAnswer(state) {
             "default-src 'none'; style-src 'unsafe-inline'; img-src data:; frame-ancestors 'none'",
           'Cache-Control': 'no-store',
           'Referrer-Policy': 'no-referrer',
+          Connection: 'close', // or the command would wait for the browser to let go
         })
         .end(page(isRefused ? 'Not signed in' : 'You are signed in'))
       resolve(url)
       clearTimeout(tooLong)
       server.close()
-      server.closeIdleConnections()
+      server.closeIdleConnections() // browsers open one more than they need
     })
   })
   return { redirectUri, answer }
