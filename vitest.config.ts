@@ -13,6 +13,7 @@ const onceOnly = [
   'test/oauth/**',
   'test/identity/**',
   'test/throttle/**',
+  'test/reliability/**',
 ]
 
 export default defineConfig({

@@ -11,7 +11,12 @@ import { StoreUnavailable } from './commit.ts'
 import { sqlState } from './sql-state.ts'
 import { isBusy, isFailure, openSqliteHandle } from './sqlite-handle.ts'
 
-type Migration = { name: string; up: (knex: Knex) => Promise<void> }
+type Migration = {
+  name: string
+  up: (knex: Knex) => Promise<void>
+  /** A version that does not know it runs on all the same (docs/decisions/0008). */
+  additive: boolean
+}
 
 const directory = new URL('../../migrations/', import.meta.url)
 
@@ -22,8 +27,11 @@ export const loadMigrations = async (): Promise<Migration[]> => {
     .sort()
   return Promise.all(
     names.map(async name => {
-      const file = (await import(new URL(name, directory).href)) as { up: Migration['up'] }
-      return { name: name.replace(/\.(ts|js)$/, ''), up: file.up }
+      const file = (await import(new URL(name, directory).href)) as {
+        up: Migration['up']
+        additive?: boolean
+      }
+      return { name: name.replace(/\.(ts|js)$/, ''), up: file.up, additive: file.additive === true }
     }),
   )
 }
@@ -130,26 +138,39 @@ const checkForeignKeys = async (transaction: Knex): Promise<void> => {
     )
 }
 
-const doneNames = async (connection: Knex): Promise<Set<string>> => {
-  if (!(await connection.schema.hasTable('migration'))) return new Set()
-  const rows: { name: string }[] = await connection('migration').select('name')
-  return new Set(rows.map(row => row.name))
+/** What has run, by name. The column `additive` came later than the table. */
+const doneMigrations = async (connection: Knex): Promise<Map<string, { additive?: number }>> => {
+  if (!(await connection.schema.hasTable('migration'))) return new Map()
+  const rows: { name: string; additive?: number }[] = await connection('migration').select()
+  return new Map(rows.map(row => [row.name, row]))
 }
 
-/** What a newer version than this one has done to the database is not ours to run on. */
-const refuseNewer = (done: Set<string>, known: Migration[]): void => {
-  const unknown = [...done].find(name => !known.some(migration => migration.name === name))
-  if (unknown !== undefined)
-    throw new Error(
-      `the database was migrated by a newer version of Lintel (${unknown}); run that version or a newer one`,
-    )
+const prepareTable = async (transaction: Knex): Promise<void> => {
+  if (!(await transaction.schema.hasTable('migration')))
+    await transaction.schema.createTable('migration', table => {
+      table.text('name').primary()
+      table.bigInteger('ran_at').notNullable()
+    })
+  if (!(await transaction.schema.hasColumn('migration', 'additive')))
+    await transaction.schema.alterTable('migration', table => {
+      table.integer('additive').notNullable().defaultTo(0)
+    })
+}
+
+/** What a newer version has taken from the database or put in another form is not ours to run on; what it added is. */
+const refuseNewer = (done: Map<string, { additive?: number }>, known: Migration[]): void => {
+  for (const [name, { additive }] of done)
+    if (additive !== 1 && !known.some(migration => migration.name === name))
+      throw new Error(
+        `the database was migrated by a newer version of Lintel (${name}); run that version or a newer one`,
+      )
 }
 
 /**
  * Runs what is pending.
  *
  * @returns the names of the migrations that ran now
- * @throws StoreUnavailable when the database cannot be reached; an error when a newer version migrated it
+ * @throws StoreUnavailable when the database cannot be reached; an error when a newer version changed what is there
  */
 export const migrate = async (url: DatabaseUrl): Promise<string[]> => {
   const known = await loadMigrations()
@@ -159,14 +180,14 @@ export const migrate = async (url: DatabaseUrl): Promise<string[]> => {
     return await underLock(url, connection, async transaction => {
       const pending = await pendingOn(transaction, known)
       if (pending.length === 0) return []
-      if (!(await transaction.schema.hasTable('migration')))
-        await transaction.schema.createTable('migration', table => {
-          table.text('name').primary()
-          table.bigInteger('ran_at').notNullable()
-        })
-      for (const { name, up } of pending) {
+      await prepareTable(transaction)
+      for (const { name, up, additive } of pending) {
         await up(transaction)
-        await transaction('migration').insert({ name, ran_at: Math.floor(Date.now() / 1000) })
+        await transaction('migration').insert({
+          name,
+          ran_at: Math.floor(Date.now() / 1000),
+          additive: additive ? 1 : 0,
+        })
       }
       await (url.kind === 'postgres' ? compareByBytes(transaction) : checkForeignKeys(transaction))
       return pending.map(migration => migration.name)
@@ -181,18 +202,19 @@ export const migrate = async (url: DatabaseUrl): Promise<string[]> => {
 }
 
 const pendingOn = async (connection: Knex, known: Migration[]): Promise<Migration[]> => {
-  const done = await doneNames(connection)
+  const done = await doneMigrations(connection)
   refuseNewer(done, known)
   return known.filter(migration => !done.has(migration.name))
 }
 
-/** Which migrations ran and which are pending. */
+/** Which migrations ran, those of newer versions among them, and which are pending. */
 export const migrationStatus = async (url: DatabaseUrl): Promise<{ name: string; done: boolean }[]> => {
   const known = await loadMigrations()
   const connection = connect(url)
   try {
-    const done = await doneNames(connection)
-    return known.map(({ name }) => ({ name, done: done.has(name) }))
+    const done = await doneMigrations(connection)
+    const names = new Set([...known.map(({ name }) => name), ...done.keys()])
+    return [...names].map(name => ({ name, done: done.has(name) }))
   } finally {
     await connection.destroy()
   }

@@ -9,7 +9,7 @@ import { setTimeout as wait } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 
 const root = fileURLToPath(new URL('../..', import.meta.url))
-const bin = join(root, 'bin', 'lintel.js')
+const ownBin = join(root, 'bin', 'lintel.js')
 
 /** Compiles once, and only what is newer. */
 export const build = (): void => {
@@ -31,8 +31,8 @@ export type Place = {
   run: (words: string[], options?: { env?: Record<string, string>; input?: string }) => Promise<Ended>
   /** The same, for the one JSON value that it prints. */
   json: (words: string[], options?: { env?: Record<string, string>; input?: string }) => Promise<unknown>
-  /** Starts a server and waits until it answers. */
-  serve: (port: number, env?: Record<string, string>) => Promise<Served>
+  /** Starts a server, of another version where `bin` says so, and waits until it answers. */
+  serve: (port: number, env?: Record<string, string>, bin?: string) => Promise<Served>
   remove: () => void
 }
 
@@ -48,7 +48,7 @@ export type Served = {
 export const makePlace = (): Place => {
   const directory = mkdtempSync(join(tmpdir(), 'lintel-cli-'))
   const living = new Set<ChildProcess>()
-  const start = (words: string[], env: Record<string, string> = {}): ChildProcess => {
+  const start = (words: string[], env: Record<string, string> = {}, bin = ownBin): ChildProcess => {
     const child = spawn(process.execPath, [bin, ...words], {
       cwd: directory,
       env: { PATH: process.env['PATH'], ...env },
@@ -87,8 +87,8 @@ export const makePlace = (): Place => {
       if (code !== 0) throw new Error(`lintel ${words.join(' ')} ended with ${code}: ${stderr}`)
       return JSON.parse(stdout)
     },
-    serve: async (port, env = {}) => {
-      const child = start(['serve'], { LINTEL_ISSUER: `http://localhost:${port}`, ...env })
+    serve: async (port, env = {}, bin = ownBin) => {
+      const child = start(['serve'], { LINTEL_ISSUER: `http://localhost:${port}`, ...env }, bin)
       let said = ''
       for (const stream of [child.stdout, child.stderr]) stream?.on('data', chunk => (said += String(chunk)))
       const ended = endOf(child)

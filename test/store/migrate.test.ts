@@ -98,6 +98,31 @@ describe.each(databaseKinds)('migrations on %s', kind => {
     await expect(migrate(database.parsed)).rejects.toThrow('newer version of Lintel (9999-from-the-future)')
   })
 
+  it('what a newer version only added is taken, and stands in the status (REL-14)', async () => {
+    const database = await fresh('migrated')
+    await fromOutside(
+      database,
+      "insert into migration (name, ran_at, additive) values ('9998-something-added', 1, 1)",
+    )
+    expect(await migrate(database.parsed)).toEqual([])
+    expect((await migrationStatus(database.parsed)).at(-1)).toEqual({
+      name: '9998-something-added',
+      done: true,
+    })
+  })
+
+  it('a table of migrations that does not tell what only adds is brought up to date', async () => {
+    const database = await fresh('migrated')
+    await fromOutside(
+      database,
+      'alter table migration drop column additive',
+      "delete from migration where name = '0012-versions'",
+      ...['user', 'client', 'resource'].map(table => `alter table "${table}" drop column version`),
+    )
+    expect(await migrate(database.parsed)).toEqual(['0012-versions'])
+    expect(await migrate(database.parsed)).toEqual([])
+  })
+
   it('a database that cannot be reached is 503', async () => {
     const nowhere =
       kind === 'sqlite'

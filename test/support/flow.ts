@@ -77,7 +77,7 @@ export const basic = (client: TestClient): Record<string, string> =>
 
 /** Posts a form to an endpoint and reads the JSON that comes back. */
 export const post = async (
-  server: TestServer,
+  server: Pick<TestServer, 'browser'>,
   path: string,
   fields: Record<string, string> | URLSearchParams,
   headers: Record<string, string> = {},
@@ -95,7 +95,7 @@ export const post = async (
 
 /** Redeems a code at /token. */
 export const redeem = (
-  server: TestServer,
+  server: Pick<TestServer, 'browser'>,
   client: TestClient,
   { code, verifier }: { code: string; verifier?: string | undefined },
   more: Record<string, string> = {},
@@ -115,7 +115,11 @@ export const redeem = (
   )
 
 /** Gets a JSON document with a bearer token. */
-export const getWithToken = async (server: TestServer, path: string, token: string): Promise<JsonAnswer> => {
+export const getWithToken = async (
+  server: Pick<TestServer, 'browser'>,
+  path: string,
+  token: string,
+): Promise<JsonAnswer> => {
   const answer = await server
     .browser()
     .send(path, { headers: { accept: 'application/json', authorization: `Bearer ${token}` } })

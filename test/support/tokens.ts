@@ -91,7 +91,7 @@ export const tokensIn = ({ status, json }: JsonAnswer): Tokens => {
 
 /** Goes through the whole code flow. */
 export const obtain = async (
-  server: TestServer,
+  server: Endpoint,
   client: TestClient,
   person: { username: string; password: string },
   parameters: AuthorizeOptions = {},
