@@ -26,9 +26,11 @@ const readBytes = (ctx: Context, limit: number): Promise<Buffer> =>
       reject(tooLarge(limit))
     }
     req.on('data', take)
-    req.once('end', () => resolve(chunks.length === 1 && chunks[0] ? chunks[0] : Buffer.concat(chunks)))
+    req.once('end', () => {
+      req.off('close', brokenOff)
+      resolve(chunks.length === 1 && chunks[0] ? chunks[0] : Buffer.concat(chunks))
+    })
     req.once('error', brokenOff)
-    // After the end this says nothing new.
     req.once('close', brokenOff)
   })
 
