@@ -5,8 +5,7 @@ import type { Config } from './config.ts'
 import { answerRefusals } from './http/answer-refusals.ts'
 import { tellArrival } from './http/arrival.ts'
 import { addressThrough, checkRequestLine, rememberingList } from './http/proxy.ts'
-import { notFound } from './http/refusal.ts'
-import { answerUnknown, makeRouter, type Route, routeName } from './http/route.ts'
+import { makeRouter, type Route, refuseUnknown, routeName } from './http/route.ts'
 import { recordVisit, visitOf } from './http/visit.ts'
 import { openServerKey } from './keys/server-key.ts'
 import type { Readiness } from './observe/health.ts'
@@ -57,7 +56,7 @@ export const makeApp = (
   })
   app.use(recordVisit(addressOf))
   app.use(logRequests(services))
-  app.use(answerRefusals(services))
+  app.use(answerRefusals(services, strictTransport))
   app.use(
     tellArrival({
       key: () => openServerKey(services.store, services.box, 'self-check', services.now()),
@@ -66,12 +65,9 @@ export const makeApp = (
       throughFile,
     }),
   )
-  app.use(answerUnknown(strictTransport))
   app.use(checkRequestLine)
   app.use(makeRouter(routes, { basePath: config.basePath, strictTransport }))
-  app.use(() => {
-    throw notFound()
-  })
+  app.use(refuseUnknown)
   // Only what the middleware could not answer comes here: a socket that broke while it was written to.
   app.on('error', (error: Error, ctx?: Context) => {
     services.log.debug('response.failed', {

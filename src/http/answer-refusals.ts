@@ -3,7 +3,8 @@ import type { Context, Middleware } from 'koa'
 import type { Services } from '../services.ts'
 import { redirect } from './redirect.ts'
 import { Refusal } from './refusal.ts'
-import { kindOf, routeName } from './route.ts'
+import { isRouted, kindOf, routeName } from './route.ts'
+import { headersOf } from './security-headers.ts'
 import { visitOf } from './visit.ts'
 
 type Needs = Pick<Services, 'log' | 'page' | 'metrics'>
@@ -59,13 +60,14 @@ const answerPage = (ctx: Context, refusal: Refusal, page: Services['page']): voi
   )
 }
 
-/** The middleware. It stands above all that may throw. */
-export const answerRefusals =
-  ({ log, page, metrics }: Needs): Middleware =>
-  async (ctx, next) => {
+/** The middleware. It stands above all that may throw. What no route has taken gets the headers of a page. */
+export const answerRefusals = ({ log, page, metrics }: Needs, strictTransport: boolean): Middleware => {
+  const setPageHeaders = headersOf('page', {}, strictTransport)
+  return async (ctx, next) => {
     try {
       await next()
     } catch (thrown) {
+      if (!isRouted(ctx)) setPageHeaders(ctx)
       const refusal = thrown instanceof Refusal ? thrown : serverError
       const fields = { request_id: visitOf(ctx).requestId, route: routeName(ctx), error: refusal.error }
       if (thrown !== refusal)
@@ -86,3 +88,4 @@ export const answerRefusals =
       else answerJson(ctx, refusal)
     }
   }
+}

@@ -1,8 +1,8 @@
 /** A route, and the protections that come with its kind. */
 import Router from '@koa/router'
-import type { Context, Middleware, Next } from 'koa'
+import type { Context, Middleware } from 'koa'
 import { allowReading, answerPreflight, type CorsRule } from './cors.ts'
-import { Refusal } from './refusal.ts'
+import { notFound, Refusal } from './refusal.ts'
 import { headersOf, type PageRules, type RouteKind } from './security-headers.ts'
 
 export type Method = 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE'
@@ -27,6 +27,9 @@ const kinds = new WeakMap<Context['req'], RouteKind>()
 /** The kind of the route that answers; pages are answered with pages. */
 export const kindOf = (ctx: Context): RouteKind =>
   kinds.get(ctx.req) ?? (ctx.accepts('html', 'json') === 'json' ? 'endpoint' : 'page')
+
+/** Whether a route has taken the request, and set its headers. */
+export const isRouted = (ctx: Context): boolean => kinds.has(ctx.req)
 
 /** Which route a request took, for logs and metrics: never its parameters. */
 const names = new WeakMap<Context['req'], string>()
@@ -86,15 +89,10 @@ export const makeRouter = (
 
 const allMethods = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS']
 
-/** 404 with the headers of a page or an endpoint, whichever the asker reads; TRACE and its like are 405. */
-export const answerUnknown = (strictTransport: boolean) => {
-  const setHeaders = headersOf('page', {}, strictTransport)
-  return (ctx: Context, next: Next): Promise<void> => {
-    setHeaders(ctx)
-    if (!allMethods.includes(ctx.method))
-      throw new Refusal('invalid_request', 'this method is not allowed', 405, {
-        headers: { Allow: 'GET, HEAD, POST' },
-      })
-    return next()
-  }
+/** Where no route answers: 404; TRACE and its like are 405. */
+export const refuseUnknown: Middleware = ctx => {
+  if (allMethods.includes(ctx.method)) throw notFound()
+  throw new Refusal('invalid_request', 'this method is not allowed', 405, {
+    headers: { Allow: 'GET, HEAD, POST' },
+  })
 }
