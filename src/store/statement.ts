@@ -98,9 +98,8 @@ export const compile = <V extends Values>(knex: Knex, { name, build }: Statement
  * @throws Refusal, for such a text came from outside
  */
 const cleanText = (text: string): string => {
-  if (!/[\0\p{Cs}]/u.test(text)) return text
   if (text.includes('\0')) throw new Refusal('invalid_request', 'a text holds a NUL character')
-  return Buffer.from(text).toString()
+  return text.isWellFormed() ? text : text.toWellFormed()
 }
 
 /** SQLite would store a fraction where PostgreSQL refuses it, and round what is above 2^53. */

@@ -93,19 +93,23 @@ const revoking = statement<{ id: string; now: number; reason: string }>(
 export const revokeAuthorization = (id: string, reason: string, now: Date): Write =>
   write(revoking, { id, now: seconds(now), reason }, 'any')
 
-/** The columns that tell whether an authorization stands. */
-const standingColumns = {
-  authorizationId: 'authorization.id',
+/** What an authorization allows, and how its person had signed in: what tokens are made from. */
+const allowedColumns = {
   clientId: 'authorization.client_id',
-  userId: 'authorization.user_id',
   sessionId: 'authorization.session_id',
   scope: 'authorization.scope',
   droppedScope: 'authorization.asked_scope',
   resources: 'authorization.resources',
-  offline: 'authorization.offline',
   authTime: 'authorization.auth_time',
   amr: 'authorization.amr',
   acr: 'authorization.acr',
+} as const
+
+/** Whose it is, and whether it stands. */
+const holdColumns = {
+  authorizationId: 'authorization.id',
+  userId: 'authorization.user_id',
+  offline: 'authorization.offline',
   revokedAt: 'authorization.revoked_at',
   userDisabledAt: 'user.disabled_at',
   userEndedBefore: 'user.ended_before',
@@ -123,19 +127,11 @@ const standingColumns = {
   userUpdatedAt: 'user.updated_at',
 } as const
 
-/** An authorization with all that it hangs on, as one joined read gives it. */
-export type Standing = {
+/** An authorization with its person and all that it hangs on, as one joined read gives it. */
+export type Held = {
   authorizationId: string
-  clientId: string
   userId: string | null
-  sessionId: string | null
-  scope: string
-  droppedScope: string
-  resources: string
   offline: number
-  authTime: number
-  amr: string
-  acr: string
   revokedAt: number | null
   userDisabledAt: number | null
   userEndedBefore: string | null
@@ -153,8 +149,24 @@ export type Standing = {
   userUpdatedAt: number
 }
 
+/** The same with what it allows. */
+export type Standing = Held & {
+  clientId: string
+  sessionId: string | null
+  scope: string
+  droppedScope: string
+  resources: string
+  authTime: number
+  amr: string
+  acr: string
+}
+
 /** Adds to a read of `authorization` the tables that it hangs on, with their columns: the row then has a `Standing`. */
 export const withStanding = (query: Knex.QueryBuilder): Knex.QueryBuilder =>
+  query.modify(withHolds).select(allowedColumns)
+
+/** The same without what it allows: a token says that itself, and each column costs. */
+export const withHolds = (query: Knex.QueryBuilder): Knex.QueryBuilder =>
   query
     .leftJoin('user', 'user.id', 'authorization.user_id')
     .leftJoin('session', 'session.id', 'authorization.session_id')
@@ -163,17 +175,13 @@ export const withStanding = (query: Knex.QueryBuilder): Knex.QueryBuilder =>
         .on('consent.user_id', 'authorization.user_id')
         .andOn('consent.client_id', 'authorization.client_id'),
     )
-    .select(standingColumns)
+    .select(holdColumns)
 
 /**
  * Why an authorization of a client no longer stands, or undefined. Ended sessions, disabled users and withdrawn consents are
  * looked at when it is read, so that ending them is one write and is honoured at once.
  */
-export const fallenReason = (
-  one: Standing,
-  client: Pick<Client, 'createdAt'>,
-  now: Date,
-): string | undefined => {
+export const fallenReason = (one: Held, client: Pick<Client, 'createdAt'>, now: Date): string | undefined => {
   if (one.revokedAt !== null) return 'authorization_revoked'
   // The id of a client may be chosen, and given again after it was deleted: what the former one had stays ended.
   if (one.authorizationId < keyAt(new Date(client.createdAt * 1000))) return 'client_deleted'

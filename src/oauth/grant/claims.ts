@@ -50,27 +50,31 @@ export const settableClaims: readonly string[] = [...kept].filter(
   name => !['name', 'preferred_username', 'updated_at', 'email', 'email_verified', 'groups'].includes(name),
 )
 
-const all = (person: Person): Claims => {
-  const own = JSON.parse(person.claims) as Claims
-  return {
-    ...own,
-    name: person.name,
-    preferred_username: person.username,
-    updated_at: person.userUpdatedAt,
-    ...(person.email === null ? {} : { email: person.email, email_verified: person.emailVerified === 1 }),
-    ...('phone_number' in own ? { phone_number_verified: own['phone_number_verified'] === true } : {}),
-  }
-}
+/** The claims that have a column of their own, or follow from another. */
+const derived = new Map<string, (person: Person, own: Claims) => unknown>([
+  ['name', person => person.name],
+  ['preferred_username', person => person.username],
+  ['updated_at', person => person.userUpdatedAt],
+  ['email', person => person.email],
+  ['email_verified', person => (person.email === null ? null : person.emailVerified === 1)],
+  [
+    'phone_number_verified',
+    (_, own) => ('phone_number' in own ? own['phone_number_verified'] === true : null),
+  ],
+  ['groups', () => null],
+])
 
 /** The claims that these scopes give of a person, without `sub`. One read more where `groups` is among them. */
 export const claimsOf = async (store: Store, person: Person, scope: readonly string[]): Promise<Claims> => {
-  const names = scope.flatMap(name => scopeClaims[name] ?? [])
-  if (names.length === 0) return {}
-  const values = all(person)
+  const own = person.claims === '{}' ? {} : (JSON.parse(person.claims) as Claims)
   const claims: Claims = {}
-  for (const name of names)
-    if (values[name] !== undefined && values[name] !== null) claims[name] = values[name]
-  if (names.includes('groups') && person.userId !== null)
+  for (const asked of scope)
+    for (const name of scopeClaims[asked] ?? []) {
+      const derive = derived.get(name)
+      const value = derive ? derive(person, own) : own[name]
+      if (value !== undefined && value !== null) claims[name] = value
+    }
+  if (scope.includes('groups') && person.userId !== null)
     claims['groups'] = (await groupsOf(store, person.userId)).map(group => group.name)
   return claims
 }

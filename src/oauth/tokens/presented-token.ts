@@ -4,7 +4,7 @@ import type { Services } from '../../services.ts'
 import { hashSecret } from '../../store/secret.ts'
 import { seconds } from '../../store/single-use.ts'
 import { statement } from '../../store/statement.ts'
-import { fallenReason, type Standing, withStanding } from '../grant/authorization.ts'
+import { fallenReason, type Held, withHolds } from '../grant/authorization.ts'
 import { readOpaqueToken } from './opaque-token.ts'
 
 export type PresentedToken = {
@@ -15,7 +15,7 @@ export type PresentedToken = {
   audience: string[]
   expiresAt: number
   /** What it belongs to; undefined for a client's own token. */
-  standing: Standing | undefined
+  standing: Held | undefined
 }
 
 /** Verified tokens in memory, so that no signature is verified twice; bounded, emptied when keys change. */
@@ -23,11 +23,11 @@ const mostRemembered = 10_000
 
 export type TokenReader = (token: string) => Promise<PresentedToken | undefined>
 
-const standingOf = statement<{ id: string; jti: string }, Standing & { deniedJti: string | null }>(
+const standingOf = statement<{ id: string; jti: string }, Held & { deniedJti: string | null }>(
   'presented-token.standing',
   (knex, { id, jti }) =>
     knex('authorization')
-      .modify(withStanding)
+      .modify(withHolds)
       .leftJoin('revoked_access_token', denied => denied.on('revoked_access_token.jti', knex.raw('?', [jti])))
       .select({ deniedJti: 'revoked_access_token.jti' })
       .where({ 'authorization.id': id }),
