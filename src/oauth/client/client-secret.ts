@@ -12,6 +12,7 @@ import { markSecretUsed } from './secrets-of-clients.ts'
 const longestSecret = 1000
 
 const formDecode = (text: string): string | undefined => {
+  if (!/[%+]/.test(text)) return text
   try {
     return decodeURIComponent(text.replaceAll('+', ' '))
   } catch {
