@@ -2,6 +2,13 @@ import { request } from 'node:http'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { rotateClientSecret } from '../../src/oauth/client/secrets-of-clients.ts'
 import { change, changeClient, disable } from '../support/changes.ts'
+import {
+  assertionClaims,
+  makeAssertingClient,
+  newClientKey,
+  requestWith,
+  signAssertion,
+} from '../support/client-assertions.ts'
 import { basic, getCode, type JsonAnswer, redeem } from '../support/flow.ts'
 import { startServer, type TestClient, type TestServer } from '../support/server.ts'
 import { obtain, refresh, send, tokensIn } from '../support/tokens.ts'
@@ -380,14 +387,15 @@ describe('encodings of Basic', () => {
 })
 
 describe('guessing secrets', () => {
-  it('after 20 failures within a minute it is 429 with Retry-After, for the right secret too, until the minute is over', async () => {
+  it('after 20 failures within a minute it is 429 with Retry-After, until the minute is over', async () => {
     const service = await makeService()
     for (let failure = 0; failure < 20; failure++)
       expectClientRefused(
         failure % 2 ? await byBasic(service, `wrong-${failure}`) : await byPost(service, 'x'),
         failure % 2 === 1,
       )
-    for (const answer of [await byBasic(service, 'wrong'), await byBasic(service), await byPost(service)]) {
+    const rows = await server.counts()
+    for (const answer of [await byBasic(service, 'wrong'), await byPost(service, 'wrong')]) {
       expect(answer.status).toBe(429)
       expect(Number(answer.headers['retry-after'])).toBeGreaterThanOrEqual(1)
       expect(Number(answer.headers['retry-after'])).toBeLessThanOrEqual(60)
@@ -395,17 +403,43 @@ describe('guessing secrets', () => {
       expect(answer.json).not.toHaveProperty('access_token')
     }
     // Every endpoint counts together.
-    expect((await byBasic(service, service.secret, '/introspect')).status).toBe(429)
-    expect((await byBasic(service, service.secret, '/revoke')).status).toBe(429)
+    expect((await byBasic(service, 'wrong', '/introspect')).status).toBe(429)
+    expect((await byBasic(service, 'wrong', '/revoke')).status).toBe(429)
+    expect(await server.counts()).toEqual(rows)
     server.sleep(61)
+    expectClientRefused(await byBasic(service, 'wrong'), true)
+  })
+
+  it('the right secret is not refused for the failures of others: nobody behind its address locks a client out', async () => {
+    const service = await makeService()
+    for (let failure = 0; failure < 21; failure++) await byBasic(service, 'wrong')
+    expect((await byBasic(service, 'wrong')).status).toBe(429)
     expect((await byBasic(service)).status).toBe(200)
+    expect((await byPost(service)).status).toBe(200)
+    expect((await byBasic(service, 'wrong')).status).toBe(429)
+  })
+
+  it('an assertion is not even looked at after too many failures: each costs a signature', async () => {
+    const key = await newClientKey()
+    const client = await makeAssertingClient(server, key)
+    const wrong = await newClientKey()
+    for (let failure = 0; failure < 20; failure++)
+      expectClientRefused(
+        await requestWith(server, await signAssertion(wrong, assertionClaims(server, client))),
+        false,
+      )
+    const right = await signAssertion(key, assertionClaims(server, client))
+    expect((await requestWith(server, right)).status).toBe(429)
+    server.sleep(61)
+    const next = await signAssertion(key, assertionClaims(server, client))
+    expect((await requestWith(server, next)).status).toBe(200)
   })
 
   it('of one client locks no other', async () => {
     const service = await makeService()
     const web = await makeWeb(server)
     for (let failure = 0; failure < 21; failure++) await byBasic(service, 'wrong')
-    expect((await byBasic(service)).status).toBe(429)
+    expect((await byBasic(service, 'wrong')).status).toBe(429)
     const alice = await server.createUser()
     expect((await redeem(server, web, await getCode(server.browser(), web, alice))).status).toBe(200)
   })
@@ -417,14 +451,14 @@ describe('guessing secrets', () => {
     const from = (address: string, secret = service.secret) =>
       send(server, '/token', ask, { ...basic({ ...service, secret }), 'x-forwarded-for': address })
     for (let failure = 0; failure < 20; failure++) await from('203.0.113.7', 'wrong')
-    expect((await from('203.0.113.7')).status).toBe(429)
-    expect((await from('203.0.113.8')).status).toBe(200)
+    expect((await from('203.0.113.7', 'wrong')).status).toBe(429)
+    expect((await from('203.0.113.8', 'wrong')).status).toBe(401)
     for (let failure = 0; failure < 20; failure++) await from(`2001:db8:1:2::${failure + 1}`, 'wrong')
-    expect((await from('2001:db8:1:2:ffff::1')).status).toBe(429)
-    expect((await from('2001:db8:1:3::1')).status).toBe(200)
+    expect((await from('2001:db8:1:2:ffff::1', 'wrong')).status).toBe(429)
+    expect((await from('2001:db8:1:3::1', 'wrong')).status).toBe(401)
   })
 
-  it('in parallel, at two servers: the count is exact, and nothing is given after it', async () => {
+  it('in parallel, at two servers: the count is exact', async () => {
     const { one, other, stop } = await startTwoServers()
     try {
       const service = await makeService({}, one)
@@ -435,8 +469,7 @@ describe('guessing secrets', () => {
       )
       expect(answers.filter(answer => answer.status === 401).length).toBeGreaterThanOrEqual(20)
       expect(answers.filter(answer => ![401, 429].includes(answer.status))).toEqual([])
-      for (const at of [one, other])
-        expect((await byBasic(service, service.secret, '/token', at)).status).toBe(429)
+      for (const at of [one, other]) expect((await byBasic(service, 'wrong', '/token', at)).status).toBe(429)
     } finally {
       await stop()
     }
@@ -447,6 +480,6 @@ describe('guessing secrets', () => {
     for (let failure = 0; failure < 19; failure++) await byBasic(service, 'wrong')
     for (let use = 0; use < 30; use++) expect((await byBasic(service)).status).toBe(200)
     expectClientRefused(await byBasic(service, 'wrong'), true)
-    expect((await byBasic(service)).status).toBe(429)
+    expect((await byBasic(service, 'wrong')).status).toBe(429)
   })
 })

@@ -18,6 +18,8 @@ export type AuthMethod = {
   name: string
   /** What the request presents by this method, or undefined. */
   read: (ctx: Context, params: Params) => Presented | undefined
+  /** To look at it costs a signature, and perhaps a request to the client: nobody does after too many failures. */
+  isDear?: boolean
   /** Why it does not fit, for the audit, or undefined. The client is not told. */
   verify: (
     client: Client,
@@ -30,7 +32,7 @@ export type AuthMethod = {
 export const authMethods: readonly AuthMethod[] = [
   { name: 'client_secret_basic', read: readBasic, verify: verifySecret },
   { name: 'client_secret_post', read: readPost, verify: verifySecret },
-  { name: 'private_key_jwt', read: readAssertion, verify: verifyAssertion },
+  { name: 'private_key_jwt', read: readAssertion, isDear: true, verify: verifyAssertion },
   { name: 'none', read: readNone, verify: verifyNone },
 ]
 

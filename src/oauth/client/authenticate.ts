@@ -64,10 +64,16 @@ export const authenticateClient = async (services: Needs, ctx: Context, params: 
     presented.clientId.length > longestClientId ? undefined : await clients.find(presented.clientId)
   if (client) limitReadingTo(ctx, client.origins)
   const subject = `${presented.clientId.slice(0, 100)} ${throttleAddress(visitOf(ctx).ip)}`
-  const { wait } = await readCount(store, failureRule, subject, now())
-  if (wait > 0) throw tooManyRequests('too many failed authentications of this client', wait)
+  const refuseMany = async (): Promise<void> => {
+    const { wait } = await readCount(store, failureRule, subject, now())
+    if (wait > 0) throw tooManyRequests('too many failed authentications of this client', wait)
+  }
+  if (method.isDear) await refuseMany()
   const reason = await failure(services, client, method, presented)
+  // The right secret is never refused for the failures of others: it cannot be guessed (256 bits), and whoever shares
+  // the client's address could lock it out.
   if (client && reason === undefined) return client
+  await refuseMany()
   await store.commit([
     countFailure(failureRule, subject, now()),
     audit.write({
