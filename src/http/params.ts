@@ -52,9 +52,9 @@ export class Params {
 
   /** Which parameters were sent twice though they may not. */
   repeated(): string[] {
-    return [...this.#values]
-      .filter(([name, sent]) => sent.length > 1 && !repeatable.has(name))
-      .map(([name]) => name)
+    const names: string[] = []
+    for (const [name, sent] of this.#values) if (sent.length > 1 && !repeatable.has(name)) names.push(name)
+    return names
   }
 
   /** @throws Refusal `invalid_request` naming what was sent twice */

@@ -1,5 +1,5 @@
 /** ID tokens (OIDC Core section 2), and what an `id_token_hint` says. */
-import { createHash } from 'node:crypto'
+import { hash } from 'node:crypto'
 import { type Claims, signJwt, verifyJwt } from '../../keys/jwt.ts'
 import { isSigningAlgorithm, type SigningAlgorithm } from '../../keys/signing-key.ts'
 import type { Services } from '../../services.ts'
@@ -26,7 +26,7 @@ const digests: Record<SigningAlgorithm, string> = {
 
 /** `at_hash`: the left half of the hash of the access token (OIDC Core section 3.1.3.6). */
 const halfHash = (text: string, alg: SigningAlgorithm): string => {
-  const digest = createHash(digests[alg]).update(text).digest()
+  const digest = hash(digests[alg], text, 'buffer')
   return digest.subarray(0, digest.length / 2).toString('base64url')
 }
 
@@ -51,7 +51,7 @@ export const issueIdToken = (
 ): Promise<string> => {
   const alg = idTokenAlgorithm({ keys }, client)
   const iat = seconds(now())
-  return signJwt(keys.signer(alg), 'JWT', {
+  const claims: Claims = {
     ...content.person,
     iss: issuer,
     sub: content.sub,
@@ -61,10 +61,11 @@ export const issueIdToken = (
     auth_time: content.authTime,
     amr: content.amr,
     acr: content.acr,
-    ...(content.sid === null ? {} : { sid: content.sid }),
-    ...(content.nonce ? { nonce: content.nonce } : {}),
-    ...(content.accessToken === undefined ? {} : { at_hash: halfHash(content.accessToken, alg) }),
-  })
+  }
+  if (content.sid !== null) claims['sid'] = content.sid
+  if (content.nonce) claims['nonce'] = content.nonce
+  if (content.accessToken !== undefined) claims['at_hash'] = halfHash(content.accessToken, alg)
+  return signJwt(keys.signer(alg), 'JWT', claims)
 }
 
 export type IdTokenHint = { sub: string; clientId: string; sid?: string }
