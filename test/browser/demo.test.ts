@@ -204,6 +204,7 @@ it('one password opens every app and the terminal, one sign-out closes them, Ctr
   expect(await userAt(atBoard)).toBe('demo')
   await atBoard.getByRole('button', { name: 'Renew the tokens' }).click()
   await atBoard.getByText('changed once').waitFor()
+  await expectHeading(atBoard, 'Demo Person’s board')
   const kept = { local: {}, session: { 'board-was-signed-in': 'yes' }, cookie: '' }
   expect(await storageOf(atBoard)).toEqual(kept)
   await atBoard.reload()
@@ -281,6 +282,19 @@ it('one password opens every app and the terminal, one sign-out closes them, Ctr
     code: 0,
     err: expect.stringContaining('session at the provider has ended'),
   })
+
+  // And out again by the single-page app.
+  await start.bringToFront()
+  for (const opened of [atBoard, atDesk]) {
+    await opened.click('[data-action=sign-in]')
+    expect(await userAt(opened)).toBe('demo')
+  }
+  await expect.poll(() => openDoors(start), { timeout: 15_000 }).toEqual(['Board', 'Desk'])
+  await atBoard.click('[data-action=sign-out]')
+  await atBoard.getByText('You are signed out').waitFor()
+  await expect.poll(() => openDoors(start), { timeout: 15_000 }).toEqual([])
+  await atDesk.reload()
+  await atDesk.waitForSelector('[data-action=sign-in]')
 
   await person.close()
   // The two refusals that were asked for.

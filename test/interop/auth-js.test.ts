@@ -3,31 +3,15 @@ import { expect, it, onTestFinished } from 'vitest'
 import { answerOf, passPages } from '../support/flow.ts'
 import { startServer } from '../support/server.ts'
 import { watchTokenRequests } from '../support/token-requests.ts'
+import { posted, visitor } from '../support/visitor.ts'
 
 const origin = 'http://app.localhost:4100'
 
-/** An app with Auth.js in it, seen from one browser: keeps its cookies. */
+/** An app with Auth.js in it, seen from one browser. */
 const appWith = (config: AuthConfig) => {
-  const cookies = new Map<string, string>()
-  return async (path: string, form?: Record<string, string>): Promise<Response> => {
-    const answer = await Auth(
-      new Request(new URL(path, origin), {
-        method: form ? 'POST' : 'GET',
-        headers: {
-          cookie: [...cookies].map(([name, value]) => `${name}=${value}`).join('; '),
-          ...(form ? { 'content-type': 'application/x-www-form-urlencoded' } : {}),
-        },
-        ...(form ? { body: new URLSearchParams(form).toString() } : {}),
-      }),
-      config,
-    )
-    for (const line of answer.headers.getSetCookie()) {
-      const [, name = '', value = ''] = /^([^=]+)=([^;]*)/.exec(line) ?? []
-      if (value === '') cookies.delete(name)
-      else cookies.set(name, value)
-    }
-    return answer
-  }
+  const visit = visitor(request => Auth(request, config))
+  return (path: string, form?: Record<string, string>): Promise<Response> =>
+    visit(new URL(path, origin), form && posted(form))
 }
 
 const begin = async () => {
