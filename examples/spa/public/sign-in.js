@@ -89,7 +89,7 @@ export const signIn = () => manager.signinRedirect()
 
 export async function signOut() {
   sessionStorage.removeItem(wasSignedIn)
-  await manager.signoutRedirect()
+  await manager.signoutRedirect({ state: 'leaving' }) // comes back, so that the answer is known to be ours
 }
 
 /**
