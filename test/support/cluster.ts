@@ -61,13 +61,15 @@ const instanceAt = async (place: Place, issuer: string, env: Record<string, stri
  * Starts them, with an app and some people.
  *
  * @param size how many instances; SQLite has one
+ * @param given a database of another server than that of the run; it may be empty
  */
 export const startCluster = async (
   kind: DatabaseKind,
   size: number,
   settings: Record<string, string> = {},
+  given?: FreshDatabase,
 ): Promise<Cluster> => {
-  const database = await freshDatabase(kind)
+  const database = given ?? (await freshDatabase(kind))
   const port = await freePort()
   const issuer = `http://localhost:${port}`
   const seeding = await startServer({ issuer, database: { ...database, remove: async () => undefined } })

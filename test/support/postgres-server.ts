@@ -6,12 +6,22 @@
  * async-exit-hook), and because it adds a user to the system when run as root.
  */
 import { type ChildProcess, execFile, spawn } from 'node:child_process'
-import { chmodSync, chownSync, mkdirSync, mkdtempSync, writeFileSync } from 'node:fs'
+import {
+  appendFileSync,
+  chmodSync,
+  chownSync,
+  mkdirSync,
+  mkdtempSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs'
 import { rm } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import { arch, platform, tmpdir, userInfo } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
+import pg from 'pg'
 
 export type PostgresServer = {
   /** Of the database `postgres`, as the superuser. */
@@ -82,12 +92,53 @@ const watchOver = (pid: number, root: string): ChildProcess => {
 }
 
 /**
+ * Copies the data of a server that runs, as pg_basebackup does, which is not among the binaries: what was written
+ * meanwhile comes over the replication connection, from where the label says.
+ */
+const copyRunning = async ({ url, port, directory }: PostgresServer, to: string): Promise<void> => {
+  const client = new pg.Client({ connectionString: url })
+  await client.connect()
+  try {
+    await client.query("select pg_backup_start('standby', true)")
+    await run('cp', ['-a', directory, to])
+    const { rows } = await client.query('select labelfile from pg_backup_stop()')
+    writeOwned(to, 'backup_label', String(rows[0]?.labelfile))
+  } finally {
+    await client.end()
+  }
+  rmSync(join(to, 'postmaster.pid'), { force: true })
+  const primary = `host=127.0.0.1 port=${port} user=postgres password=test application_name=standby`
+  appendFileSync(join(to, 'postgresql.auto.conf'), `primary_conninfo = '${primary}'\n`)
+  markAsStandby(to)
+}
+
+/** A server with this file follows another one, or stays as it is, and only reads, until it is promoted. */
+export const markAsStandby = (directory: string): void => {
+  writeOwned(directory, 'standby.signal', '')
+}
+
+/** A file of the user that the server runs as. */
+const writeOwned = (directory: string, name: string, content: string): void => {
+  const path = join(directory, name)
+  const { uid, gid } = statSync(directory)
+  writeFileSync(path, content)
+  chownSync(path, uid, gid)
+}
+
+/**
  * Starts one.
  *
  * @param durable with fsync, for tests of crashes; without it everything is several times faster
+ * @param standbyOf follows this one, under the name `standby`
  * @throws when it does not start, with what it said
  */
-export const startPostgres = async ({ durable }: { durable: boolean }): Promise<PostgresServer> => {
+export const startPostgres = async ({
+  durable,
+  standbyOf,
+}: {
+  durable: boolean
+  standbyOf?: PostgresServer
+}): Promise<PostgresServer> => {
   const root = mkdtempSync(join(tmpdir(), 'lintel-postgres-'))
   const directory = join(root, 'data')
   let said = ''
@@ -107,7 +158,7 @@ export const startPostgres = async ({ durable }: { durable: boolean }): Promise<
     await new Promise<void>((resolve, reject) => {
       started.stderr.on('data', (chunk: Buffer) => {
         said = (said + chunk.toString()).slice(-8000)
-        if (chunk.includes('ready to accept connections')) resolve()
+        if (/ready to accept (read-only )?connections/.test(chunk.toString())) resolve()
       })
       started.on('error', reject)
       started.on('exit', code => reject(new Error(`it ended with ${code}`)))
@@ -123,12 +174,9 @@ export const startPostgres = async ({ durable }: { durable: boolean }): Promise<
     await ended
   }
 
-  const port = await freePort()
-  try {
+  const initialise = async (): Promise<void> => {
     const user = await otherUser()
     const { initdb } = await loadBinaries()
-    // mkdtemp keeps others out.
-    chmodSync(root, 0o755)
     mkdirSync(directory)
     const passwordFile = join(root, 'password')
     writeFileSync(passwordFile, 'test\n')
@@ -142,6 +190,12 @@ export const startPostgres = async ({ durable }: { durable: boolean }): Promise<
       '--no-sync',
     ]
     await run(initdb, [`--pgdata=${directory}`, ...access, ...form], user)
+  }
+  const port = await freePort()
+  try {
+    // mkdtemp keeps others out.
+    chmodSync(root, 0o755)
+    await (standbyOf ? copyRunning(standbyOf, directory) : initialise())
     await launch()
   } catch (cause) {
     await end('SIGQUIT')
