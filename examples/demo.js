@@ -1,12 +1,12 @@
 // @ts-check
 import { randomBytes, randomInt } from 'node:crypto'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
-import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join, relative } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import { apps } from './apps.js'
+import { problemWith } from './port.js'
 import { Processes } from './processes.js'
 import { summary } from './summary.js'
 
@@ -120,19 +120,6 @@ async function refuseTakenPorts() {
       process.exit(1)
     }
   }
-}
-
-/** @param {number} port @param {string} host @returns {Promise<string | undefined>} */
-function problemWith(port, host) {
-  return new Promise(resolve => {
-    const probe = createServer()
-    probe.once('error', (/** @type {NodeJS.ErrnoException} */ { code }) => {
-      if (code === 'EADDRINUSE') resolve('taken by another program')
-      else if (code === 'EACCES') resolve('not allowed for this user')
-      else resolve(undefined) // this machine has no such address, so nobody is there
-    })
-    probe.listen(port, host, () => probe.close(() => resolve(undefined)))
-  })
 }
 
 async function registerUser() {

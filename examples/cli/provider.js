@@ -50,9 +50,10 @@ export async function run(command) {
   try {
     await command()
   } catch (error) {
-    const { error: code, error_description: description, message } = Object(error)
+    const { error: code, error_description: description, message, cause } = Object(error)
+    const why = [message, Object(cause).message].filter(Boolean).join(': ')
     console.error(
-      code ? `The provider refused: ${code}${description ? `, ${description}` : ''}` : `Failed: ${message}`,
+      code ? `The provider refused: ${code}${description ? `, ${description}` : ''}` : `Failed: ${why}`,
     )
     process.exitCode = 1
   }

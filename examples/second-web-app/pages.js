@@ -157,7 +157,7 @@ function layout({ site, title, main, customer }) {
   </header>
   <main class="inner">${main}</main>
   <footer class="inner">
-    ${site.tryNext ? `<p>The other app: <a href="${escaped(site.tryNext)}">${escaped(new URL(site.tryNext).host)}</a></p>` : ''}
+    ${site.tryNext ? `<p>The next app: <a href="${escaped(site.tryNext)}">${escaped(new URL(site.tryNext).host)}</a></p>` : ''}
     <p>A sample app: nothing is for sale, and no real app prints its tokens.</p>
   </footer>
 </body>

@@ -38,6 +38,7 @@ const files = {
   '/signed-out': own('index.html', 'text/html'),
   '/board.js': own('board.js', 'text/javascript'),
   '/sign-in.js': own('sign-in.js', 'text/javascript'),
+  '/scenes.js': own('scenes.js', 'text/javascript'),
   '/view.js': own('view.js', 'text/javascript'),
   '/style.css': own('style.css', 'text/css'),
   '/icon.svg': own('icon.svg', 'image/svg+xml'),

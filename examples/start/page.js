@@ -3,6 +3,9 @@ import { tour } from './tour.js'
 
 /** @typedef {{ app: import('./server.js').App, status: import('./server.js').Status | undefined }} Seen */
 
+/** @param {import('./server.js').App} app */
+export const iconOf = ({ name }) => `/icons/${encodeURIComponent(name)}.svg`
+
 /** @param {unknown} text */
 const escaped = text => String(text).replace(/[&<>"']/g, character => `&#${character.charCodeAt(0)};`)
 
@@ -70,7 +73,8 @@ export function doors(seen) {
 const count = (number, thing) => `${number} ${thing}${number === 1 ? '' : 's'}`
 
 /** @param {Seen} seen */
-function door({ app: { name, summary, url = '' }, status }) {
+function door({ app, status }) {
+  const { name, summary, url = '' } = app
   const sessions = status?.sessions ?? []
   const state = !status
     ? '<p class="state">does not answer</p>'
@@ -79,7 +83,7 @@ function door({ app: { name, summary, url = '' }, status }) {
       : sessions.slice(0, 3).map(session).join('')
   return `
     <li class="${sessions.length > 0 ? 'open' : 'closed'}">
-      <a href="${escaped(url)}" target="_blank" rel="noreferrer"><img src="${escaped(url)}/icon.svg" alt="" width="40" height="40">
+      <a href="${escaped(url)}" target="_blank" rel="noreferrer"><img src="${iconOf(app)}" alt="" width="40" height="40">
         <b>${escaped(name)}</b></a>
       <small>${escaped(summary)}</small>
       <div class="who">${state}</div>

@@ -1,7 +1,7 @@
 // @ts-check
 import { readFile } from 'node:fs/promises'
 import { createServer } from 'node:http'
-import { doors, page } from './page.js'
+import { doors, iconOf, page } from './page.js'
 
 const { ISSUER = 'http://localhost:4000', HOST = '127.0.0.1', PORT = '4006', STATUS_KEY = '' } = process.env
 const baseUrl = process.env.BASE_URL ?? `http://localhost:${PORT}`
@@ -35,8 +35,9 @@ async function statusOf({ backend }) {
   }
 }
 
-const images = apps.flatMap(({ url }) => (url ? new URL(url).origin : [])).join(' ')
-const contentSecurityPolicy = `default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' ${images}; base-uri 'none'; form-action 'none'; frame-ancestors 'none'`
+const contentSecurityPolicy =
+  "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self'; " +
+  "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 
 /** @type {Record<string, { type: string, body: () => Promise<string | Buffer> }>} */
 const routes = {
@@ -46,6 +47,17 @@ const routes = {
   '/style.css': file('style.css', 'text/css'),
   '/live.js': file('live.js', 'text/javascript'),
   '/icon.svg': file('icon.svg', 'image/svg+xml'),
+  // The apps' own icons, by way of here: a policy cannot name an address like [::1].
+  ...Object.fromEntries(
+    apps.map(app => [iconOf(app), { type: 'image/svg+xml', body: () => fetchIcon(app) }]),
+  ),
+}
+
+/** @param {App} app */
+async function fetchIcon({ backend }) {
+  const answer = await fetch(`${backend}/icon.svg`, { signal: AbortSignal.timeout(1000) })
+  if (!answer.ok) throw new Error(`${backend} has no icon`)
+  return answer.text()
 }
 
 const server = createServer(async (request, response) => {

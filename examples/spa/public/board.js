@@ -1,6 +1,7 @@
 // @ts-check
+import { scenes } from './scenes.js'
 import { begin, callApi, onExpiring, renew, signIn, signOut } from './sign-in.js'
-import { clock, element, fill } from './view.js'
+import { element, fill } from './view.js'
 
 /** @typedef {{ id: string, text: string, done: boolean }} Task */
 
@@ -73,9 +74,10 @@ function status(notice) {
   return notice !== undefined && element('p', { class: 'notice', role: 'status' }, notice)
 }
 
-/** @param {string} [notice] */
+/** Shows it anew, with the focus where it was and what was typed. @param {string} [notice] */
 function showBoard(notice) {
   if (!user) return
+  const typed = /** @type {HTMLInputElement | null} */ (document.querySelector('#text'))?.value ?? ''
   const { profile } = user
   const username = profile.preferred_username ?? profile.email ?? profile.sub
   fill(
@@ -93,15 +95,16 @@ function showBoard(notice) {
       element('label', { class: 'hidden', for: 'text' }, 'A new task'),
       element('input', {
         id: 'text',
+        value: typed,
         required: true,
         maxlength: '140',
         autocomplete: 'off',
         placeholder: 'Something to do',
       }),
-      element('button', {}, 'Add'),
+      element('button', { id: 'add' }, 'Add'),
     ),
     element('div', { class: 'columns' }, column('To do', false), column('Done', true)),
-    scenes(String(profile.sid ?? 'not told')),
+    scenes({ user, renewals, answers, renew: renewByHand, ask }),
   )
 }
 
@@ -117,6 +120,7 @@ function column(title, done) {
         element(
           'button',
           {
+            id: `task-${id}`,
             class: 'quiet',
             'aria-label': `${done ? 'To do again' : 'Done'}: ${text}`,
             click: () => change(id, !done),
@@ -134,68 +138,6 @@ function column(title, done) {
       : element('p', { class: 'soft' }, done ? 'Nothing yet.' : 'All done.'),
   )
 }
-
-/** @param {string} sid */
-function scenes(sid) {
-  const changes = renewals === 1 ? 'changed once' : `changed ${renewals} times`
-  return element(
-    'section',
-    { class: 'scenes' },
-    element('h2', {}, 'Behind the scenes'),
-    element(
-      'dl',
-      {},
-      fact(
-        'Session at the provider',
-        element('code', { class: 'sid' }, sid),
-        'The same in every app of this browser.',
-      ),
-      fact(
-        'Access token',
-        element('time', { 'data-until': String(user?.expires_at ?? 0) }, clock(secondsLeft())),
-        'In this page’s memory, for the API alone. Renewed a minute before it ends.',
-      ),
-      fact(
-        'Refresh token',
-        element('b', {}, user?.refresh_token ? changes : 'none'),
-        'Good for once: each renewal brings another. A stolen old one would end everything.',
-      ),
-      fact(
-        'Storage of this site',
-        element('code', {}, storageKeys()),
-        'No token in it. A reload asks the provider again, and shows no page for it.',
-      ),
-    ),
-    element(
-      'p',
-      { class: 'actions' },
-      element('button', { class: 'quiet', click: renewNow }, 'Renew the tokens'),
-      element('button', { class: 'quiet', click: () => ask('/me') }, 'Ask the API who I am'),
-      element('button', { class: 'quiet', click: () => ask('/count') }, 'Ask for too much'),
-    ),
-    element(
-      'ol',
-      { class: 'answers', 'aria-live': 'polite' },
-      ...answers.map(({ call, answer, more }) =>
-        element(
-          'li',
-          { 'data-status': answer.slice(0, 3) },
-          element('code', {}, call),
-          element('b', {}, answer),
-          element('pre', {}, more),
-        ),
-      ),
-    ),
-  )
-}
-
-/** @param {string} name @param {HTMLElement} value @param {string} remark */
-const fact = (name, value, remark) =>
-  element('div', {}, element('dt', {}, name), element('dd', {}, value, element('small', {}, remark)))
-
-const storageKeys = () => [...Object.keys(localStorage), ...Object.keys(sessionStorage)].join(', ') || 'empty'
-
-const secondsLeft = () => (user?.expires_at ?? 0) - Date.now() / 1000
 
 /**
  * Calls the API, and remembers when that did not work.
@@ -217,10 +159,10 @@ async function loadTasks() {
 async function add(event) {
   event.preventDefault()
   const field = /** @type {HTMLInputElement} */ (document.querySelector('#text'))
-  await call('/tasks', { method: 'POST', json: { text: field.value } })
+  const answer = await call('/tasks', { method: 'POST', json: { text: field.value } })
+  if (answer?.ok) field.value = ''
   await loadTasks()
   showBoard()
-  document.querySelector('input')?.focus()
 }
 
 /** @param {string} id @param {boolean} done */
@@ -242,20 +184,33 @@ async function ask(path) {
   showBoard()
 }
 
-async function renewNow() {
+/** @returns {Promise<boolean>} whether somebody is still signed in */
+async function renewTokens() {
   askedAt = Date.now()
-  try {
-    const after = await renew()
-    renewals += 1
-    if (after.user) {
-      user = after.user
-      announce()
-      showBoard('New tokens: another access token, and another refresh token in place of the old one.')
-    } else await show(after)
-  } catch (error) {
-    showBoard(`The provider cannot be reached: ${Object(error).message}`)
+  const after = await renew()
+  if (!after.user) {
+    await show(after)
+    return false
   }
+  user = after.user
+  renewals += 1
+  announce()
+  return true
 }
+
+const renewByHand = () =>
+  renewTokens().then(
+    isThere =>
+      isThere && showBoard('New tokens: another access token, and another refresh token for the old one.'),
+    error => showBoard(`The provider cannot be reached: ${error.message}`),
+  )
+
+/** Says nothing, not even when the provider cannot be reached: the next call tries again. */
+const renewByItself = () =>
+  renewTokens().then(
+    isThere => isThere && showBoard(),
+    () => {},
+  )
 
 /** Tells the demo's start page what this tab holds, where there is one. */
 function announce() {
@@ -271,16 +226,12 @@ const tell = what => navigator.sendBeacon('/presence', JSON.stringify({ tab, ...
 
 if (presence) addEventListener('pagehide', () => tell({}))
 
-onExpiring(renewNow)
+onExpiring(renewByItself)
 // Whoever comes back to this tab after a while learns at once whether the session has ended elsewhere.
 document.addEventListener('visibilitychange', () => {
-  if (document.visibilityState === 'visible' && user && Date.now() - askedAt > 60_000) renewNow()
+  if (document.visibilityState === 'visible' && user && Date.now() - askedAt > 60_000) renewByItself()
 })
 addEventListener('pageshow', event => event.persisted && location.reload()) // a page of before, from the cache
-setInterval(() => {
-  const time = document.querySelector('time')
-  if (time) time.textContent = clock(secondsLeft())
-}, 1000)
 
 const next = /** @type {HTMLAnchorElement | null} */ (document.querySelector('[data-next]'))
 if (next?.getAttribute('href')) next.textContent = `Try single sign-on: open ${next.host}`

@@ -19,15 +19,21 @@ export function element(name, attributes = {}, ...children) {
   return made
 }
 
-/** @param {string} selector @param {...(Node | string | undefined | false)} children */
+/**
+ * Puts this where something else was; who was at a button stays there, if it has an id.
+ * @param {string} selector
+ * @param {...(Node | string | undefined | false)} children
+ */
 export function fill(selector, ...children) {
   const place = document.querySelector(selector)
+  const focused = document.activeElement?.id
   place?.replaceChildren(...children.filter(child => child !== undefined && child !== false))
   place?.removeAttribute('aria-busy')
+  if (focused) document.getElementById(focused)?.focus()
 }
 
-/** How long until then, `min:s`. @param {number} seconds */
-export const clock = seconds =>
-  seconds > 0
-    ? `${Math.floor(seconds / 60)}:${String(Math.floor(seconds % 60)).padStart(2, '0')} left`
-    : 'expired'
+/** How long until then, `min:s`. @param {number} instant in seconds */
+export function clock(instant) {
+  const left = Math.ceil(instant - Date.now() / 1000)
+  return left > 0 ? `${Math.floor(left / 60)}:${String(left % 60).padStart(2, '0')} left` : 'expired'
+}
