@@ -4,8 +4,9 @@ import { createLocalJWKSet, generateKeyPair, type JSONWebKeySet, jwtVerify, Sign
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { endSessions, sessionsOfUser } from '../../src/identity/session.ts'
 import { listOutbox, type OutboxRow } from '../../src/store/outbox.ts'
+import { until } from '../store/support.ts'
 import type { Answer, Browser } from '../support/browser.ts'
-import { fromOutside } from '../support/databases.ts'
+import { fromOutside, sized } from '../support/databases.ts'
 import { claimsIn, getCode, redeem } from '../support/flow.ts'
 import { eventually, startServer, type TestClient, type TestServer } from '../support/server.ts'
 import { slowStore } from './faults.ts'
@@ -31,7 +32,9 @@ afterEach(async () => {
 type Receiver = { uri: string; tokens: string[]; requests: { request: IncomingMessage; body: string }[] }
 
 const startReceiver = async (
-  answer: (count: number) => { status: number; headers?: Record<string, string> } | 'hang' = () => ({
+  answer: (
+    count: number,
+  ) => { status: number; headers?: Record<string, string> } | 'hang' | 'stream' = () => ({
     status: 200,
   }),
 ): Promise<Receiver> => {
@@ -42,7 +45,10 @@ const startReceiver = async (
     receiver.requests.push({ request, body })
     receiver.tokens.push(new URLSearchParams(body).get('logout_token') ?? '')
     const said = answer(receiver.requests.length)
-    if (said !== 'hang') response.writeHead(said.status, said.headers).end()
+    if (said === 'stream') {
+      const drip = setInterval(() => response.write('.'), 100)
+      response.on('close', () => clearInterval(drip))
+    } else if (said !== 'hang') response.writeHead(said.status, said.headers).end()
   })
   await new Promise<void>(resolve => site.listen(0, '127.0.0.1', resolve))
   closing.push(() => {
@@ -586,6 +592,59 @@ describe('the apps of a session are told', () => {
     expect(elsewhere.requests).toHaveLength(0)
     for (const row of await outbox()) expect(row.last_error ?? '').not.toContain('eyJ')
   })
+
+  it('REL-33 fifty apps, half of them in trouble: the good ones are told at once, the others in three tries and visibly', async () => {
+    const kinds: ['good' | 'hang' | 'stream' | 'failing' | 'dead', number][] = [
+      ['hang', 10],
+      ['stream', 5],
+      ['failing', 5],
+      ['dead', 5],
+      ['good', 25],
+    ]
+    const receivers = new Map<string, Receiver>()
+    const clients: TestClient[] = []
+    for (const [kind, count] of kinds)
+      for (let n = 0; n < count; n++) {
+        const receiver =
+          kind === 'dead'
+            ? { uri: 'http://localhost:1/', tokens: [], requests: [] }
+            : await startReceiver(() =>
+                kind === 'hang' || kind === 'stream' ? kind : { status: kind === 'good' ? 200 : 500 },
+              )
+        receivers.set(`${kind}${n}`, receiver)
+        clients.push(
+          await server.createClient({
+            client_id: `${kind}${n}`,
+            first_party: true,
+            backchannel_logout_uri: receiver.uri,
+          }),
+        )
+      }
+    const [first] = clients
+    if (!first) throw new Error('unreachable')
+    const { browser, hint } = await signedIn(first)
+    for (const client of clients.slice(1)) await getCode(browser, client, alice)
+    expectSignedOutPage(await browser.send(logoutUrl({ id_token_hint: hint })))
+    const named = (kind: string) => [...receivers].filter(([id]) => id.startsWith(kind))
+    // While others hang.
+    await until(async () => named('good').every(([, { tokens }]) => tokens.length > 0))
+    const rows = async (kind: string): Promise<OutboxRow[]> =>
+      (await outbox()).filter(row => row.client_id?.startsWith(kind))
+    // Each try of one that hangs or streams is cut off, and shows why; nobody is tried more than three times.
+    const tries = sized(1, 3)
+    for (const kind of ['failing', 'dead', 'hang', 'stream'])
+      await until(
+        async () => (await rows(kind)).every(row => row.last_error !== null && row.attempts >= tries),
+        90_000,
+      )
+    if (tries === 3)
+      for (const kind of ['failing', 'dead', 'hang', 'stream']) {
+        await until(async () => (await rows(kind)).every(row => row.state === 'failed'), 90_000)
+        for (const row of await rows(kind)) expect(row.attempts).toBe(3)
+        for (const [id, { tokens }] of named(kind)) if (kind !== 'dead') expect(tokens, id).toHaveLength(3)
+      }
+    for (const row of await rows('good')) expect(row.state).toBe('delivered')
+  }, 240_000)
 
   it('SEC-045 at an address that may not be reached they are not, and operators see why; the person is signed out', async () => {
     const app = await makeApp({ backchannel_logout_uri: 'https://169.254.169.254/backchannel' })
