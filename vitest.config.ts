@@ -14,6 +14,7 @@ const onceOnly = [
   'test/identity/**',
   'test/throttle/**',
   'test/reliability/**',
+  'test/recipes/**',
 ]
 
 export default defineConfig({

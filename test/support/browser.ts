@@ -1,5 +1,5 @@
 /** A small browser: cookies, redirects within the issuer, forms. A real one stands in test/browser. */
-import { Agent, request } from 'undici'
+import { Agent, type Dispatcher, request } from 'undici'
 
 export type Answer = {
   status: number
@@ -54,10 +54,13 @@ export class Browser {
   readonly setCookies: string[] = []
   readonly #issuer: string
   readonly #origin: string
+  readonly #dispatcher: Dispatcher
 
-  constructor(issuer: string, origin: string) {
+  /** `dispatcher` is how it connects: to a proxy with https, for one. */
+  constructor(issuer: string, origin: string, dispatcher: Dispatcher = agent) {
     this.#issuer = issuer
     this.#origin = origin
+    this.#dispatcher = dispatcher
   }
 
   /** Sends one request to the issuer, `/token` being under its path, and follows nothing. */
@@ -67,7 +70,7 @@ export class Browser {
     if (url.origin !== issuer.origin) throw new Error(`${url.href} is not at the issuer`)
     const cookie = [...this.cookies].map(([name, value]) => `${name}=${value}`).join('; ')
     const answer = await request(this.#origin + url.pathname + url.search, {
-      dispatcher: agent,
+      dispatcher: this.#dispatcher,
       method: method as 'GET',
       headers: {
         host: issuer.host,
