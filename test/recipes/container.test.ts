@@ -16,7 +16,6 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { describe, expect, it, onTestFinished, vi } from 'vitest'
 import { parse } from 'yaml'
-import { settingEntries } from '../../src/config/settings.ts'
 import { freePort } from '../support/server.ts'
 
 const root = fileURLToPath(new URL('../..', import.meta.url))
@@ -46,10 +45,6 @@ const context = (): string[] =>
     .split('\n')
     .filter(line => line.startsWith('!'))
     .map(line => line.slice(1))
-
-const knownVariables = new Set(
-  settingEntries.flatMap(({ env, setting }) => (setting.secret ? [env, `${env}_FILE`] : [env])),
-)
 
 describe('the Containerfile', () => {
   it('copies only what there is, and all that the package names', () => {
@@ -190,21 +185,5 @@ describe('docs/recipes', () => {
       .split('\n')
       .filter(line => /lintel/.test(line) && !/not executable/.test(line))
     expect(told).toEqual([])
-  })
-
-  it('name no setting that does not exist, and neither do the other pages', () => {
-    const pages = ['docs', 'docs/recipes', '.'].flatMap(directory =>
-      readdirSync(join(root, directory), { withFileTypes: true })
-        .filter(entry => entry.isFile() && !/\.(json|png|ts)$/.test(entry.name))
-        .map(entry => join(directory, entry.name)),
-    )
-    const others = new Set(['LINTEL_CONFIG', 'LINTEL_STATE', 'LINTEL_TEST_LONG', 'LINTEL_HOST'])
-    const odd = pages.flatMap(page =>
-      [...textOf(page).matchAll(/\bLINTEL_[A-Z_]+[A-Z]\b/g)]
-        .map(([name]) => name)
-        .filter(name => !knownVariables.has(name) && !others.has(name) && !page.endsWith('CHANGELOG.md'))
-        .map(name => `${page}: ${name}`),
-    )
-    expect(odd).toEqual([])
   })
 })
