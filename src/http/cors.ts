@@ -26,7 +26,8 @@ const allow = (ctx: Context, origin: string): void => {
 export const allowReading = (ctx: Context, rule: CorsRule): void => {
   const origin = ctx.req.headers.origin
   if (rule === 'any') return allow(ctx, '*')
-  ctx.vary('Origin')
+  // Nothing has set it yet, and `vary` would take it apart to find out.
+  ctx.res.setHeader('Vary', 'Origin')
   if (origin !== undefined) allow(ctx, origin)
 }
 

@@ -22,18 +22,18 @@ export type Route = {
   alsoAt?: string
 } & PageRules
 
-const kinds = new WeakMap<Context['req'], RouteKind>()
+/** The route that has taken a request. */
+const takenBy = (ctx: Context): Route | undefined => ctx.state['route'] as Route | undefined
 
 /** The kind of the route that answers; pages are answered with pages. */
 export const kindOf = (ctx: Context): RouteKind =>
-  kinds.get(ctx.req) ?? (ctx.accepts('html', 'json') === 'json' ? 'endpoint' : 'page')
+  takenBy(ctx)?.kind ?? (ctx.accepts('html', 'json') === 'json' ? 'endpoint' : 'page')
 
 /** Whether a route has taken the request, and set its headers. */
-export const isRouted = (ctx: Context): boolean => kinds.has(ctx.req)
+export const isRouted = (ctx: Context): boolean => takenBy(ctx) !== undefined
 
 /** Which route a request took, for logs and metrics: never its parameters. */
-const names = new WeakMap<Context['req'], string>()
-export const routeName = (ctx: Context): string => names.get(ctx.req) ?? 'none'
+export const routeName = (ctx: Context): string => takenBy(ctx)?.path ?? 'none'
 
 const methodsOf = (route: Route): string[] => {
   const methods = Object.keys(route.handlers)
@@ -48,8 +48,7 @@ const respond = (route: Route, strictTransport: boolean): Middleware => {
   const setHeaders = headersOf(route.kind, route, strictTransport)
   const methods = methodsOf(route)
   return async (ctx: Context) => {
-    kinds.set(ctx.req, route.kind)
-    names.set(ctx.req, route.path)
+    ctx.state['route'] = route
     setHeaders(ctx)
     if (route.cors) {
       if (ctx.method === 'OPTIONS') return answerPreflight(ctx, route.cors, methods)

@@ -4,11 +4,9 @@ import type { Context, Middleware } from 'koa'
 
 export type Visit = { requestId: string; ip: string; userAgent: string }
 
-const visits = new WeakMap<Context['req'], Visit>()
-
 /** The visit of this request. */
 export const visitOf = (ctx: Context): Visit => {
-  const visit = visits.get(ctx.req)
+  const visit = ctx.state['visit'] as Visit | undefined
   if (!visit) throw new Error('the request has no visit: recordVisit must stand before')
   return visit
 }
@@ -22,11 +20,8 @@ export const recordVisit =
   (addressOf: (ctx: Context) => string): Middleware =>
   (ctx, next) => {
     const requestId = randomUUID()
-    visits.set(ctx.req, {
-      requestId,
-      ip: addressOf(ctx),
-      userAgent: (ctx.req.headers['user-agent'] ?? '').slice(0, 300),
-    })
+    const userAgent = (ctx.req.headers['user-agent'] ?? '').slice(0, 300)
+    ctx.state['visit'] = { requestId, ip: addressOf(ctx), userAgent } satisfies Visit
     ctx.res.setHeader('X-Request-Id', requestId)
     return next()
   }

@@ -18,12 +18,18 @@ const longestText = 500
 
 /** Cuts long texts; JSON escapes control characters, so a line stays one line. */
 const clean = (fields: LogFields = {}): Record<string, unknown> => {
-  const cleaned: Record<string, unknown> = {}
-  for (const [name, value] of Object.entries(fields)) {
-    if (typeof value === 'string' && value.length > longestText)
-      cleaned[name] = `${value.slice(0, longestText)}…`
-    else if (value instanceof Error) cleaned[name] = describeError(value)
-    else if (value !== undefined) cleaned[name] = value
+  let cleaned: Record<string, unknown> = fields
+  for (const name in fields) {
+    const value = fields[name]
+    const shown =
+      typeof value === 'string' && value.length > longestText
+        ? `${value.slice(0, longestText)}…`
+        : value instanceof Error
+          ? describeError(value)
+          : value
+    if (shown === value) continue
+    if (cleaned === fields) cleaned = { ...fields }
+    cleaned[name] = shown
   }
   return cleaned
 }

@@ -61,7 +61,8 @@ export const authorizationCodeGrant: Grant = async (services, settings, { ctx, c
     if (!(error instanceof GuardFailed)) throw error
     throw await replayed(services, ctx, client, code)
   }
-  return family ? { ...answer, refresh_token: family.token } : answer
+  if (family) answer.refresh_token = family.token
+  return answer
 }
 
 /** A second use: whoever was first may have been a thief, so what the code gave ends (RFC 6749 section 4.1.2). */

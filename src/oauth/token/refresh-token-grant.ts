@@ -52,7 +52,8 @@ export const refreshTokenGrant: Grant = async (services, settings, { ctx, client
     const next = nextGeneration(client, family, verdict)
     try {
       await store.commit([...next.writes(services.now()), ...writes, ...activity(family, services.now())])
-      return { ...answer, refresh_token: refreshTokenOf(refreshTokenKey, family, next.generation) }
+      answer.refresh_token = refreshTokenOf(refreshTokenKey, family, next.generation)
+      return answer
     } catch (error) {
       if (!(error instanceof GuardFailed) || tries === mostTries) throw error
     }

@@ -70,7 +70,7 @@ export const issueTokens = async (
   }
   if (!scope.includes('openid')) return { answer, writes }
   const person = client.policy.scopeClaimsInIdToken ? await claimsOf(services.store, standing, scope) : {}
-  const idToken = await issueIdToken(services, settings, client, {
+  answer.id_token = await issueIdToken(services, settings, client, {
     sub: standing.sub,
     sid: standing.sessionId,
     ...signedIn,
@@ -78,7 +78,7 @@ export const issueTokens = async (
     accessToken: token,
     person,
   })
-  return { answer: { ...answer, id_token: idToken }, writes }
+  return { answer, writes }
 }
 
 /** What an authorization allows. */
