@@ -1,6 +1,5 @@
 /** `lintel config`: what the settings are, and whether the server would start with them. */
 import type { Command } from 'commander'
-import { stringify } from 'yaml'
 import { type Config, readConfig } from '../config.ts'
 import type { Describe } from './command.ts'
 import { checkFiles } from './config-files.ts'
@@ -31,7 +30,8 @@ export const configCommand: Describe = (config, terminal) => {
   const print = config
     .command('print')
     .description('print every setting as the YAML file would hold it; secrets are left out')
-  addSettingFlags(print, { shown: true }).action(() => {
+  addSettingFlags(print, { shown: true }).action(async () => {
+    const { stringify } = await import('yaml')
     const view = configView(read(print, terminal).config)
     answer(terminal, { value: view, text: stringify(view).trimEnd() })
   })

@@ -1,5 +1,5 @@
 /** private_key_jwt (RFC 7523 section 3, OIDC Core section 9). */
-import { decodeProtectedHeader, type JWTPayload, jwtVerify } from 'jose'
+import type { JWTPayload } from 'jose'
 import type { Context } from 'koa'
 import type { Params } from '../../http/params.ts'
 import type { Services } from '../../services.ts'
@@ -80,6 +80,8 @@ const verifiedClaims = async (
   assertion: string,
   { now, clientKeys }: Pick<Services, 'now' | 'clientKeys'>,
 ): Promise<JWTPayload | undefined> => {
+  // Loaded when a client first sends one: few servers have such clients.
+  const { decodeProtectedHeader, jwtVerify } = await import('jose')
   try {
     const { kid, typ, jwk, jku, x5u, x5c } = decodeProtectedHeader(assertion)
     // A key from the wire is nobody's key; a kid that is no short text names none.

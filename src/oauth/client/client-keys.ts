@@ -1,5 +1,5 @@
 /** The public keys of clients, by value or from their `jwks_uri`: fetched at most once a minute, fail or not. */
-import { createLocalJWKSet, type JSONWebKeySet } from 'jose'
+import type { createLocalJWKSet, JSONWebKeySet } from 'jose'
 import type { Services } from '../../services.ts'
 import type { Client } from './client.ts'
 
@@ -70,7 +70,7 @@ export const makeClientKeys = ({ fetch, now, log }: Pick<Services, 'fetch' | 'no
     find: async (client, kid) => {
       const { jwks, jwks_uri: uri } = client.metadata
       const keys = jwks ?? (uri === undefined ? undefined : await remoteKeys(client, uri, kid))
-      return keys && createLocalJWKSet(keys)
+      return keys && (await import('jose')).createLocalJWKSet(keys)
     },
   }
 }
