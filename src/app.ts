@@ -4,6 +4,7 @@ import { addressList } from './config/addresses.ts'
 import type { Config } from './config.ts'
 import { answerRefusals } from './http/answer-refusals.ts'
 import { tellArrival } from './http/arrival.ts'
+import { refuseCrowd } from './http/crowd.ts'
 import { addressThrough, checkRequestLine, rememberingList } from './http/proxy.ts'
 import { makeRouter, type Route, refuseUnknown, routeName } from './http/route.ts'
 import { recordVisit, visitOf } from './http/visit.ts'
@@ -66,6 +67,7 @@ export const makeApp = (
     }),
   )
   app.use(checkRequestLine)
+  app.use(refuseCrowd())
   app.use(makeRouter(routes, { basePath: config.basePath, strictTransport }))
   app.use(refuseUnknown)
   // Only what the middleware could not answer comes here: a socket that broke while it was written to.
