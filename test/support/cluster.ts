@@ -2,6 +2,7 @@
 import { makePlace, type Place, type Served } from '../cli/lintel-process.ts'
 import { type Balancer, startBalancer } from './balancer.ts'
 import { type DatabaseKind, type FreshDatabase, freshDatabase, testMasterKey } from './databases.ts'
+import { type Health, healthOf } from './probe.ts'
 import { freePort, startServer, type TestClient } from './server.ts'
 import { type Endpoint, endpointAt } from './tokens.ts'
 
@@ -16,6 +17,8 @@ export type Instance = {
   /** Ends it as an operator does. @returns its exit code */
   stop: () => Promise<number | null>
   said: () => string
+  /** How it is; it must have been started with `probed` among its settings. */
+  health: () => Promise<Health>
 }
 
 export type Cluster = {
@@ -54,6 +57,10 @@ const instanceAt = async (place: Place, issuer: string, env: Record<string, stri
     kill: async () => void (await end('SIGKILL')),
     stop: () => end('SIGTERM'),
     said: () => served?.said() ?? said,
+    health: () => {
+      if (!served) throw new Error('it does not run')
+      return healthOf(served)
+    },
   }
 }
 
