@@ -17,11 +17,14 @@ const onceOnly = [
   'test/recipes/**',
 ]
 
+/** The full numbers, on a machine that may have other things to do. */
+const isLong = process.env['LINTEL_TEST_LONG'] !== undefined
+
 export default defineConfig({
   test: {
     globalSetup: ['test/support/global-setup.ts'],
-    testTimeout: 30_000,
-    hookTimeout: 30_000,
+    testTimeout: isLong ? 600_000 : 30_000,
+    hookTimeout: isLong ? 120_000 : 30_000,
     maxWorkers: 2,
     // Files share what they load: no test changes a module, and loading everything anew took a third of the time.
     isolate: false,

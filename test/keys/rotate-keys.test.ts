@@ -78,7 +78,8 @@ describe.each(databaseKinds)('on %s', kind => {
     const processes = await Promise.all(Array.from({ length: 4 }, () => open(database)))
     // Connections are made before 40 keys are: all these processes share the threads of one.
     await Promise.all([...processes, ...processes, ...processes].map(one => listKeys(one.services.store)))
-    for (let round = 0; round < sized(1, 20); round++) {
+    const rounds = sized(1, 20, 'rounds')
+    for (let round = 0; round < rounds; round++) {
       for (const one of processes) one.sleep(77 * day)
       await Promise.all(
         Array.from({ length: 20 }, (_, n) => {

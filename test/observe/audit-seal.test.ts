@@ -174,7 +174,7 @@ describe.each(databaseKinds)('on %s', kind => {
     const processes: Store[] = [store, ...others]
     let written = 0
     let done = false
-    const many = sized(300, 5000)
+    const many = sized(300, 5000, 'rows')
     const writers = processes.flatMap(one =>
       Array.from({ length: 6 }, async () => {
         while (written < many) {
@@ -206,7 +206,7 @@ describe.each(databaseKinds)('on %s', kind => {
   it('reads in pages, however many rows there are', async () => {
     const { store, seal } = await start()
     const audit = makeAudit(store, now)
-    const many = sized(2500, 100_000)
+    const many = sized(2500, 100_000, 'rows')
     for (let n = 0; n < many; n += 100)
       await store.commit(
         Array.from({ length: Math.min(100, many - n) }, (_, i) => audit.write(numbered(n + i))),

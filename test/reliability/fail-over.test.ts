@@ -56,7 +56,8 @@ const startPair = async () => {
 }
 
 it('REL-09 a synchronous standby takes over under load: nothing acknowledged is lost, and the old primary gets no write', async () => {
-  for (let round = 0; round < sized(1, 10); round++) {
+  const rounds = sized(1, 10, 'fail-overs')
+  for (let round = 0; round < rounds; round++) {
     const { primary, standby, address, database } = await startPair()
     const cluster = await startCluster('postgres', 2, {}, database)
     cleaning.push(cluster.stop)

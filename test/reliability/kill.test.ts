@@ -45,7 +45,8 @@ describe.each(databaseKinds)('killed at any moment under load, on %s', kind => {
     const { endpoint, client, people, instances, database } = cluster
     const traffic = startTraffic(endpoint, client, people)
     let checked = { held: 0, revoked: 0 }
-    for (let round = 0; round < sized(3, 100); round++) {
+    const kills = sized(3, 100, 'kills')
+    for (let round = 0; round < kills; round++) {
       const instance = instances[round % instances.length]
       if (!instance) throw new Error('no instance')
       const before = traffic.answered()

@@ -46,14 +46,15 @@ const trySignIn = async (
 
 const forwarded = { LINTEL_TRUSTED_PROXIES: '127.0.0.1/32' }
 
-/** Hours of a long run; security-cases asks for a day. */
+/** Of a long run: a day, or what there is time for. */
 const soakMinutes = Number(process.env['LINTEL_TEST_SOAK_MINUTES'] ?? 24 * 60)
+const isLong = process.env['LINTEL_TEST_LONG'] !== undefined
 
 it(
   'REL-23 names, requests, tokens and failures that come once leave nothing behind in memory',
   async () => {
     const { endpoint, client, people, instance } = await startOne(forwarded)
-    const until = performance.now() + sized(0, soakMinutes * 60_000)
+    const until = performance.now() + sized(0, soakMinutes, 'minutes') * 60_000
     let n = 0
     /** New names, requests that nobody goes on with, unknown clients and tokens, beside the traffic. */
     const round = async (): Promise<void> => {
@@ -97,7 +98,7 @@ it('REL-21 while RSA keys are made and tokens signed, the event loop is not held
   )
   const traffic = startTraffic(endpoint, client, people)
   await instance.health()
-  await wait(sized(4_000, 30 * 60_000))
+  await wait(sized(4, Math.min(30, soakMinutes) * 60, 'seconds') * 1000)
   const { late, beside } = await instance.health()
   await traffic.stop()
   expect(traffic.wrong).toEqual([])
@@ -105,7 +106,7 @@ it('REL-21 while RSA keys are made and tokens signed, the event loop is not held
   const { keys } = JSON.parse((await endpoint.browser().send('/jwks')).body) as { keys: { alg: string }[] }
   expect(keys.map(({ alg }) => alg)).toContain('PS256')
   // Making a key of 3072 bits takes some tenths of a second: on the loop it would show.
-  expect(late - beside).toBeLessThan(sized(150, 50))
+  expect(late - beside).toBeLessThan(isLong ? 50 : 150)
 }, 3_600_000)
 
 it('REL-22 a burst of sign-ins: hashed or 503, tokens meanwhile, and a bounded memory', async () => {
@@ -117,7 +118,7 @@ it('REL-22 a burst of sign-ins: hashed or 503, tokens meanwhile, and a bounded m
   while (traffic.answered() < 20) await wait(10)
   const before = traffic.answered()
   const statuses = await Promise.all(
-    Array.from({ length: sized(60, 500) }, (_, n) => trySignIn({ endpoint, client }, n)),
+    Array.from({ length: sized(60, 500, 'sign-ins at once') }, (_, n) => trySignIn({ endpoint, client }, n)),
   )
   const during = traffic.answered() - before
   await traffic.stop()

@@ -9,7 +9,7 @@ let server: TestServer
 let client: TestClient
 let tokens: Tokens[]
 const poolSize = 10
-const crowd = sized(60, 500)
+const crowd = sized(60, 500, 'requests at once')
 
 beforeEach(async () => {
   server = await startServer({ kind: 'postgres', settings: { LINTEL_DATABASE_POOL_SIZE: String(poolSize) } })

@@ -32,7 +32,9 @@ it('REL-03 SQLite syncs at every commit, and keeps a log', async () => {
 /** Where processes cannot be traced this cannot be known; `.ci/run` installs what is needed. */
 describe.skipIf(!canTrace())('a power cut at any moment', () => {
   it('REL-03 loses no acknowledged commit, leaves none half done, and the file is whole', async () => {
-    for (let round = 0; round < sized(1, 5); round++) {
+    const rounds = sized(1, 5, 'recorded runs')
+    const most = sized(30, 200, 'cuts of each')
+    for (let round = 0; round < rounds; round++) {
       directory = mkdtempSync(join(tmpdir(), 'lintel-cut-'))
       const fresh = await scratchStore('sqlite')
       if (fresh.database.parsed.kind !== 'sqlite') throw new Error('not SQLite')
@@ -51,9 +53,7 @@ describe.skipIf(!canTrace())('a power cut at any moment', () => {
       })
       const writtenBack = events.filter(event => event.kind === 'write' && event.path === path)
       expect(writtenBack.length).toBeGreaterThan(0)
-      const cuts = new Set(
-        Array.from({ length: sized(30, 200) }, () => Math.floor(Math.random() * events.length)),
-      )
+      const cuts = new Set(Array.from({ length: most }, () => Math.floor(Math.random() * events.length)))
       // And some while the file itself is written.
       for (const event of writtenBack.slice(0, sized(3, 20))) cuts.add(events.indexOf(event))
       const acknowledged: string[] = []

@@ -20,7 +20,8 @@ it('REL-25 two instances are restarted one after the other under load: no reques
   const [alice] = people
   if (!alice) throw new Error('nobody is there')
   const traffic = startTraffic(endpoint, client, people)
-  for (let round = 0; round < sized(1, 20); round++) {
+  const rounds = sized(1, 20, 'restarts of both')
+  for (let round = 0; round < rounds; round++) {
     // A sign-in that is open all the time.
     const browser = endpoint.browser()
     const { challenge } = pkcePair()

@@ -49,7 +49,8 @@ it('REL-14 a new version comes in under load, both live side by side, and the ol
     const before = traffic.answered()
     while (traffic.answered() < before + 60 && traffic.wrong.length === 0) await wait(10)
   }
-  for (let round = 0; round < sized(1, 20); round++) {
+  const rounds = sized(1, 20, 'upgrades of both, and back')
+  for (let round = 0; round < rounds; round++) {
     await goOn()
     const old = traffic.held.slice(-5)
     for (const bin of [next, undefined])

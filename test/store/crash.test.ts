@@ -20,7 +20,8 @@ describe.each(databaseKinds)('a process that is killed, on %s', kind => {
     await fresh.store.commit([newThing('counter')])
     const { parsed } = fresh.database
     const directory = mkdtempSync(join(tmpdir(), 'lintel-acknowledged-'))
-    for (let round = 0; round < sized(2, 50); round++) {
+    const kills = sized(2, 50, 'kills of two processes')
+    for (let round = 0; round < kills; round++) {
       const where = parsed.kind === 'sqlite' ? parsed.path : parsed.url
       const children = ['a', 'b'].map(name => {
         const file = join(directory, `${name}${round}`)

@@ -43,7 +43,8 @@ describe.each(databaseKinds)('a lease on %s', kind => {
 
   it('of many that reach for it at once one gets it (REL-16)', async () => {
     const other = await openDatabase(fresh.database.parsed, { poolSize: 10 })
-    for (let round = 0; round < sized(5, 100); round++) {
+    const rounds = sized(5, 100, 'rounds')
+    for (let round = 0; round < rounds; round++) {
       const taken = await Promise.all(
         Array.from({ length: 12 }, (_, n) =>
           takeLease(

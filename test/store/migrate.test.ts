@@ -68,7 +68,7 @@ describe.each(databaseKinds)('migrations on %s', kind => {
     const { statements } = JSON.parse(whole.lines[0] ?? '') as { statements: number }
     const schema = await schemaOf(clean)
     expect(statements).toBeGreaterThan(30)
-    const most = sized(4, statements)
+    const most = sized(4, statements, 'kills')
     const points = Array.from({ length: most }, (_, n) =>
       Math.max(1, Math.round(((n + 1) * statements) / most)),
     )
@@ -82,7 +82,8 @@ describe.each(databaseKinds)('migrations on %s', kind => {
 
   it('ten processes start together: one migrates, the others wait, all go on (REL-13)', async () => {
     const schema = await schemaOf(await fresh('migrated'))
-    for (let round = 0; round < sized(1, 20); round++) {
+    const rounds = sized(1, 20, 'starts of ten processes')
+    for (let round = 0; round < rounds; round++) {
       const database = await fresh('empty')
       const children = Array.from({ length: 10 }, () => migrateElsewhere(database))
       expect(await Promise.all(children.map(child => child.ended))).toEqual(Array(10).fill(0))

@@ -161,7 +161,7 @@ describe.each(databaseKinds)('the outbox on %s', kind => {
     const other = await openDatabase(database.parsed, { poolSize: 5 })
     ends.push(() => other.close())
     const second = deliveryOn(other)
-    const many = sized(60, 2000)
+    const many = sized(60, 2000, 'deliveries')
     await Promise.all(Array.from({ length: many }, (_, n) => put('mail', { n })))
     let done = false
     await Promise.all([

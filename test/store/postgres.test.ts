@@ -319,7 +319,8 @@ describe('a PostgreSQL that goes and comes', () => {
   }
 
   it('a fast restart under load: what fails is 503, and it works again within five seconds (REL-08)', async () => {
-    for (let round = 0; round < sized(2, 10); round++) {
+    const rounds = sized(2, 10, 'restarts')
+    for (let round = 0; round < rounds; round++) {
       const load = underLoad(`restart-${round}-`)
       await wait(200)
       await server.restart()
@@ -334,7 +335,8 @@ describe('a PostgreSQL that goes and comes', () => {
   }, 120_000)
 
   it('a crash loses no acknowledged commit', async () => {
-    for (let round = 0; round < sized(1, 10); round++) {
+    const rounds = sized(1, 10, 'crashes')
+    for (let round = 0; round < rounds; round++) {
       const load = underLoad(`crash-${round}-`)
       await wait(300)
       await server.crash()

@@ -89,7 +89,7 @@ describe('SQLite', () => {
   it('two processes that write the same rows a hundred times a second are not in each other’s way (REL-07)', async () => {
     const { store } = fresh
     await store.commit([newThing('row')])
-    const rounds = sized(80, 1000)
+    const rounds = sized(80, 1000, 'rounds')
     const script = Array.from({ length: rounds }, () => [
       'begin immediate; select * from thing; update thing set expires_at = expires_at + 1; commit',
       '-- wait 5',
@@ -141,7 +141,7 @@ describe('SQLite', () => {
       turns += 1
       if (running) setImmediate(turn)
     }
-    const many = sized(2000, 20_000)
+    const many = sized(2000, 20_000, 'commits')
     const crowd = Array.from({ length: many }, (_, n) => fresh.store.commit([newThing(`${n}`)]))
     setImmediate(turn)
     await Promise.all(crowd)
@@ -158,7 +158,7 @@ describe('SQLite', () => {
     const { store } = fresh
     const reader = other('begin; select count(*) from thing', `-- wait 20000`)
     await until(async () => reader.lines.length > 1)
-    const megabytes = sized(8, 80)
+    const megabytes = sized(8, 80, 'megabytes')
     for (let n = 0; n < megabytes; n++) await store.commit([fill(1_000_000)])
     const grown = statSync(`${path}-wal`).size
     expect(grown).toBeGreaterThan(megabytes * 1_000_000)

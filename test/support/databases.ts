@@ -6,6 +6,7 @@ import { join } from 'node:path'
 import Sqlite from 'better-sqlite3'
 import pg from 'pg'
 import { inject } from 'vitest'
+import { getCurrentTest } from 'vitest/suite'
 import type { DatabaseUrl } from '../../src/config.ts'
 import { openDatabase, type Store } from '../../src/store/database.ts'
 
@@ -21,9 +22,24 @@ export const databaseKind = (): DatabaseKind =>
 /** The master key that the signing keys of the templates are encrypted under, as LINTEL_MASTER_KEY takes it. */
 export const testMasterKey = 'bGludGVsIHRlc3QgbWFzdGVyIGtleSwgMzIgYnl0ZXM='
 
-/** Sizes of stress tests: small in every run, large with LINTEL_TEST_LONG. */
-export const sized = (small: number, large: number): number =>
-  process.env['LINTEL_TEST_LONG'] ? large : small
+declare module 'vitest' {
+  interface TaskMeta {
+    /** How large a long test was: `100 kills`. */
+    sizes?: string[]
+  }
+}
+
+/**
+ * Sizes of stress tests: small in every run, large with LINTEL_TEST_LONG.
+ *
+ * @param what it counts, for the record of the long run
+ */
+export const sized = (small: number, large: number, what?: string): number => {
+  const size = process.env['LINTEL_TEST_LONG'] ? large : small
+  const test = getCurrentTest()
+  if (test && what !== undefined) test.meta.sizes = [...(test.meta.sizes ?? []), `${size} ${what}`]
+  return size
+}
 
 /** Where the templates are: what global-setup.ts provides. */
 export type DatabaseCoordinates = {
