@@ -42,6 +42,9 @@ const columns = [
 /** A process that claimed a delivery and died gives it back after so long; above the slowest delivery. */
 const claimTtl = 60
 
+/** Twice the longest pause between two tries: nothing waits for a time further ahead. */
+const farthestAhead = 1200
+
 const inserting = insertion<Omit<OutboxRow, 'id' | 'last_error' | 'ended_at'>>('outbox', [
   'kind',
   'client_id',
@@ -52,15 +55,17 @@ const inserting = insertion<Omit<OutboxRow, 'id' | 'last_error' | 'ended_at'>>('
   'created_at',
   'next_at',
 ])
-const findingDue = statement<{ kind: string; now: number; limit: number }, OutboxRow>(
+const findingDue = statement<{ kind: string; now: number; farthest: number; limit: number }, OutboxRow>(
   'outbox.due',
-  (knex, { kind, now, limit }) =>
-    knex('outbox')
-      .select(columns)
-      .where({ state: 'pending', kind })
+  (knex, { kind, now, farthest, limit }) => {
+    const waiting = () => knex('outbox').select(columns).where({ state: 'pending', kind })
+    // Two reads in one, each by the index.
+    return waiting()
       .andWhere('next_at', '<=', now)
+      .unionAll(waiting().andWhere('next_at', '>', farthest))
       .orderBy('next_at')
-      .limit(limit),
+      .limit(limit)
+  },
 )
 const claiming = statement<{ id: number; attempts: number; next_at: number; until: number }>(
   'outbox.claim',
@@ -115,9 +120,9 @@ export const enqueue = (item: {
     next_at: seconds(item.now),
   })
 
-/** What is due of a kind, longest due first. */
+/** What is due of a kind, longest due first; and what only a clock that was set back since would have wait. */
 export const due = (store: Store, kind: string, now: Date, limit: number): Promise<OutboxRow[]> =>
-  store.all(findingDue, { kind, now: seconds(now), limit })
+  store.all(findingDue, { kind, now: seconds(now), farthest: seconds(now) + farthestAhead, limit })
 
 /** Takes a delivery for this process. @returns undefined when another process was faster */
 export const claim = async (store: Store, row: OutboxRow, now: Date): Promise<OutboxRow | undefined> => {

@@ -206,6 +206,26 @@ describe.each(databaseKinds)('the outbox on %s', kind => {
     await until(async () => got.length === 1)
   })
 
+  it('what was enqueued, or claimed by a process that died, before the clock was set back waits for nothing (REL-19)', async () => {
+    const got: unknown[] = []
+    const { store, put, now, sleep, delivery } = await start({
+      mail: async payload => void got.push(payload),
+    })
+    await put('mail')
+    await put('mail')
+    const [row] = await due(store, 'mail', now(), 1)
+    if (row) await claim(store, row, now())
+    sleep(-3600)
+    await delivery.run()
+    await until(async () => got.length === 2)
+    // What waits for its turn by the clock as it is now waits on.
+    await put('mail')
+    const [other] = await due(store, 'mail', now(), 1)
+    if (other) await claim(store, other, now())
+    await delivery.run()
+    expect(await due(store, 'mail', now(), 1)).toEqual([])
+  })
+
   it('waits with a kind that this version does not know', async () => {
     const { delivery, put, states } = await start({ mail: async () => undefined })
     await put('pigeon')
