@@ -6,6 +6,9 @@ import { cleanSignIns, signInMemory } from './identity/sign-in.ts'
 import { applyRotation, keySettings } from './keys/rotate-keys.ts'
 import { cleanCodes, codeMemory } from './oauth/authorize/code.ts'
 import { cleanTransactions, transactionMemory } from './oauth/authorize/transaction.ts'
+import { deleteUnusedClient } from './oauth/client/client.ts'
+import { cleanInitialAccessTokens } from './oauth/client/initial-access-token.ts'
+import { oldUnusedRegistrations } from './oauth/client/registration.ts'
 import { cleanUsedAssertions } from './oauth/client/used-assertion.ts'
 import { cleanAuthorizations } from './oauth/grant/authorization.ts'
 import { cleanSessionClients } from './oauth/grant/session-clients.ts'
@@ -58,6 +61,7 @@ const cleaned = ({ tokens }: Config): [CleanUp, number][] => [
   [cleanOpaqueTokens, opaqueTokenMemory],
   [cleanDenylist, 0],
   [cleanUsedAssertions, 0],
+  [cleanInitialAccessTokens, 0],
   [cleanThrottles, 0],
   // Deliveries that ended stay visible to operators.
   [cleanOutbox, 30 * 86_400],
@@ -78,6 +82,25 @@ const cleanTables = async ({ store, now }: Services, config: Config): Promise<'m
 const forgetBrowsers = async ({ store, now }: Services): Promise<'more' | 'done'> =>
   (await cleanBrowsers(store, new Date(now().getTime() - 30 * 86_400_000))) ? 'more' : 'done'
 
+/** A client that registered itself and that nobody uses makes room for the next (RFC 7591 section 5). */
+const forgetUnusedClients = async (
+  { store, now, audit }: Services,
+  { registrationUnusedTtl }: Config,
+): Promise<void> => {
+  const before = new Date(now().getTime() - registrationUnusedTtl * 1000)
+  for (const clientId of await oldUnusedRegistrations(store, before, 100)) {
+    try {
+      await store.commit([
+        ...deleteUnusedClient(clientId),
+        audit.write({ event: 'client.deleted', clientId, reason: 'never_used' }),
+      ])
+    } catch (error) {
+      // Somebody used it, or deleted it, meanwhile.
+      if (!(error instanceof GuardFailed)) throw error
+    }
+  }
+}
+
 export const jobs: readonly Job[] = [
   { name: 'end-sessions', every: 15, where: 'one-process', run: endAgedSessions },
   {
@@ -89,5 +112,6 @@ export const jobs: readonly Job[] = [
   { name: 'seal-audit', every: 1, where: 'one-process', atShutdown: true, run: sealAudit },
   { name: 'forget-audit', every: 60, where: 'one-process', run: forgetOldAudit },
   { name: 'clean-up', every: 10, where: 'one-process', run: cleanTables },
+  { name: 'forget-unused-clients', every: 60, where: 'one-process', run: forgetUnusedClients },
   { name: 'forget-browsers', every: 3600, where: 'one-process', run: forgetBrowsers },
 ]

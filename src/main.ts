@@ -96,18 +96,19 @@ export const openServices = async (config: Config, overrides: Overrides = {}): P
     const assets = loadAssets(`${root}/public`, config.basePath)
     const catalogues = loadCatalogues(`${root}/locales`)
     const delivery = { wake: async (): Promise<void> => undefined }
+    const audit = makeAudit(store, now)
     const services: Services = {
       issuer: config.issuer,
       store,
       keys,
       box,
       clients,
-      clientKeys: makeClientKeys({ fetch, now, log }),
+      clientKeys: makeClientKeys({ fetch, now, log, audit }),
       resources,
       now,
       log,
       metrics,
-      audit: makeAudit(store, now),
+      audit,
       fetch,
       page: makePage({
         viewsDir: `${root}/views`,

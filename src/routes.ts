@@ -19,12 +19,22 @@ import { discoveryRoutes } from './oauth/discovery.ts'
 import { introspectRoute } from './oauth/introspect.ts'
 import { jwksRoute } from './oauth/jwks.ts'
 import { logoutRoute } from './oauth/logout/logout-page.ts'
+import { registerRoutes } from './oauth/register.ts'
+import type { RegistrationSettings } from './oauth/registration-request.ts'
 import { revokeRoute } from './oauth/revoke.ts'
 import { tokenRoute } from './oauth/token/token.ts'
 import { makeTokenReader } from './oauth/tokens/presented-token.ts'
 import { userinfoRoute } from './oauth/userinfo.ts'
 import { healthRoutes, type Readiness } from './observe/health.ts'
 import type { Services } from './services.ts'
+
+const registrationSettings = (config: Config): RegistrationSettings => ({
+  mode: config.registration,
+  scopes: config.registrationScopes,
+  profile: config.registrationProfile,
+  perHour: config.registrationPerHour,
+  trustedIssuers: config.registrationTrustedIssuers,
+})
 
 /** The routes of a server. */
 export const makeRoutes = (
@@ -42,6 +52,7 @@ export const makeRoutes = (
     userinfoRoute(services, readToken),
     introspectRoute(services, tokens, readToken),
     revokeRoute(services, readToken),
+    ...registerRoutes(services, registrationSettings(config)),
     jwksRoute(services),
     logoutRoute(services),
     signInRoute(services, sessions, basePath),

@@ -39,7 +39,13 @@ export const requireClient = async ({ store }: Pick<Services, 'store'>, id: stri
 }
 
 /** What our answers hold besides metadata: it may come back with an update, and says nothing. */
-const answeredNames = ['client_id_issued_at', 'client_secret_expires_at', 'secrets', 'disabled_at']
+const answeredNames = [
+  'client_id_issued_at',
+  'client_secret_expires_at',
+  'secrets',
+  'disabled_at',
+  'registered_itself',
+]
 
 const unknownNameWarnings = (metadata: JsonObject): string[] =>
   Object.keys(metadata)
@@ -81,9 +87,6 @@ const checkSecret = (secret: unknown): string => {
   if (!/^[\x21-\x7e]{1,500}$/.test(secret)) throw refuse('must be at most 500 visible ASCII characters')
   return secret
 }
-
-const needsSecret = (metadata: ClientMetadata): boolean =>
-  !['none', 'private_key_jwt'].includes(metadata.token_endpoint_auth_method ?? '')
 
 const requireObject = (value: unknown): JsonObject => {
   if (!isJsonObject(value)) throw new Refusal('invalid_client_metadata', 'the metadata must be a JSON object')
@@ -133,7 +136,7 @@ const create = async (services: Needs, metadata: unknown, actor: Actor): Promise
   const parsed = parseClientMetadata(rest, 'operator', offeredBy(services))
   const id = client_id === undefined ? undefined : await checkId(services, client_id)
   const brought = client_secret === undefined ? undefined : checkSecret(client_secret)
-  if (brought !== undefined && !needsSecret(parsed))
+  if (brought !== undefined && !clients.needsSecret(parsed))
     throw new Refusal(
       'invalid_client_metadata',
       `client_secret: a client with token_endpoint_auth_method ${parsed.token_endpoint_auth_method} has none`,
@@ -179,7 +182,8 @@ const update = async (services: Needs, { id, patch }: ClientChange, actor: Actor
     throw new Refusal('invalid_client_metadata', 'client_secret cannot be set here; use rotate-secret')
   const next = parseClientMetadata(mergePatch(metadataOf(client), changes), 'operator', offeredBy(services))
   const now = services.now()
-  const made = needsSecret(next) && client.secrets.length === 0 ? newClientSecret(client.id, now) : undefined
+  const made =
+    clients.needsSecret(next) && client.secrets.length === 0 ? newClientSecret(client.id, now) : undefined
   const { visit, by } = actorOf(actor)
   await commitOrConflict(services, [
     ...clients.updateClient(client, next, now),
@@ -210,7 +214,7 @@ export const rotateSecret = async (
   actor: Actor,
 ): Promise<ClientOutcome> => {
   const client = await requireClient(services, id)
-  if (!needsSecret(client.metadata))
+  if (!clients.needsSecret(client.metadata))
     throw new Refusal(
       'no_secret',
       `${quoted(client.id)} has no secret: its token_endpoint_auth_method is ${client.metadata.token_endpoint_auth_method}`,

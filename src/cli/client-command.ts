@@ -16,6 +16,7 @@ import type { Describe } from './command.ts'
 import { usageError } from './failure.ts'
 import { named, onServices, operator } from './on-services.ts'
 import { parseGivenDuration, parseGivenJson } from './option-values.ts'
+import { describeInitialAccessToken, replaceToken } from './registration-commands.ts'
 import type { Answer, Terminal } from './terminal.ts'
 import { date, record, table } from './words.ts'
 
@@ -31,6 +32,7 @@ const clientView = (client: Client, secret?: string) => ({
 const shownView = (client: Client) => ({
   ...clientView(client),
   disabled_at: client.disabledAt,
+  registered_itself: client.registration !== undefined,
   secrets: client.secrets.map(secret => ({
     id: secret.id,
     created_at: secret.createdAt,
@@ -112,6 +114,7 @@ require_pkce, backchannel_logout_on_idle, allowed_origins and scope_claims_in_id
     const gone = await deleteClient(at.services, named(at), operator)
     return { value: { client_id: gone.id, deleted: true }, text: `deleted ${gone.id}` }
   })
+  describeInitialAccessToken(client.command('initial-access-token'), terminal)
 }
 
 const describeShow = (command: Command, terminal: Terminal): void => {
@@ -171,8 +174,10 @@ const describeRotate = (command: Command, terminal: Terminal): void => {
   command
     .description('add a secret; the old ones end later, so that the app can be changed meanwhile')
     .option('--expire-old <when>', 'now, or after a duration such as 24h', '24h')
+    .option('--registration-token', 'another token to manage itself with, of a client that registered itself')
   onServices(command, terminal, async at => {
-    const { expireOld } = command.opts<{ expireOld: string }>()
+    const { expireOld, registrationToken } = command.opts<{ expireOld: string; registrationToken?: true }>()
+    if (registrationToken) return replaceToken(at, named(at))
     const oldEndsIn = parseGivenDuration('--expire-old', expireOld)
     return told(terminal, await rotateSecret(at.services, { id: named(at), oldEndsIn }, operator))
   })

@@ -115,3 +115,22 @@ export const signingAlgorithmList = list.transform((values, context) => {
     return fail(context, 'must hold RS256 and ES256')
   return values
 })
+
+/** `issuer=https://issuer.example/jwks` or `issuer=./jwks.json`. */
+export const trustedIssuerList = list.transform((values, context) => {
+  const issuers = new Set<string>()
+  for (const value of values) {
+    const { issuer, keysAt } = parseTrustedIssuer(value)
+    if (issuer === '' || keysAt === '')
+      return fail(context, `"${value}" is not ISSUER=JWKS, an issuer and where its keys are`)
+    if (issuers.has(issuer)) return fail(context, `names ${issuer} twice`)
+    issuers.add(issuer)
+  }
+  return values
+})
+
+/** The two sides of `ISSUER=JWKS`. */
+export const parseTrustedIssuer = (text: string): { issuer: string; keysAt: string } => {
+  const sign = text.indexOf('=')
+  return { issuer: text.slice(0, Math.max(0, sign)).trim(), keysAt: text.slice(sign + 1).trim() }
+}

@@ -1,5 +1,7 @@
 /** The table of settings. */
 import { z } from 'zod'
+import { registrationSettings } from './registration-settings.ts'
+import { type Setting, secretSetting, setting } from './setting.ts'
 import {
   choice,
   cidrList,
@@ -13,29 +15,6 @@ import {
   signingAlgorithmList,
   wholeNumber,
 } from './setting-forms.ts'
-
-export type Setting<T> = {
-  schema: z.ZodType<T>
-  about: string
-  secret: boolean
-  form: string
-  /** A value as the environment holds it. */
-  example: string
-}
-
-type Words = [form: string, about: string, example: string]
-
-const setting = <T>(schema: z.ZodType<T>, ...[form, about, example]: Words): Setting<T> => ({
-  schema,
-  form,
-  about,
-  example,
-  secret: false,
-})
-const secretSetting = <T>(schema: z.ZodType<T>, ...words: Words): Setting<T> => ({
-  ...setting(schema, ...words),
-  secret: true,
-})
 
 /**
  * Every setting there is. The environment variable is LINTEL_ and the path in capitals
@@ -72,12 +51,7 @@ export const settings = {
     'Proxies whose X-Forwarded-For counts; from anybody else it is ignored. A unix socket needs none',
     '10.0.0.0/8,2001:db8::1',
   ),
-  registration: setting(
-    choice('off', 'token', 'open').default('off'),
-    'off | token | open',
-    'Who may register clients at /register: nobody, whoever has an initial access token, everybody',
-    'token',
-  ),
+  ...registrationSettings,
   database: {
     url: secretSetting(
       databaseUrl.optional(),

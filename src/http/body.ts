@@ -1,9 +1,11 @@
 /** Reading a body within its limits, before anything looks into it. */
 import type { Context } from 'koa'
+import { parseJsonText } from './json-text.ts'
 import { Params } from './params.ts'
 import { Refusal } from './refusal.ts'
 
 const formLimit = 64 * 1024
+const jsonLimit = 100 * 1024
 
 const tooLarge = (limit: number): Refusal =>
   new Refusal('invalid_request', `the body is larger than ${limit / 1024} KiB`, 413, {
@@ -53,4 +55,16 @@ export const readFormBody = async (ctx: Context): Promise<Params> => {
   if (charset !== 'utf-8' && charset !== 'us-ascii')
     throw new Refusal('invalid_request', 'the body must be UTF-8')
   return Params.parse((await readBytes(ctx, formLimit)).toString('utf8'))
+}
+
+/**
+ * A JSON body.
+ *
+ * @throws Refusal `invalid_request`: 400 for another media type or what is no sound JSON, 413 over 100 KiB
+ */
+export const readJsonBody = async (ctx: Context): Promise<unknown> => {
+  const { type, charset } = contentType(ctx)
+  if (type !== 'application/json') throw new Refusal('invalid_request', 'the body must be application/json')
+  if (charset !== 'utf-8') throw new Refusal('invalid_request', 'the body must be UTF-8')
+  return parseJsonText(await readBytes(ctx, jsonLimit))
 }

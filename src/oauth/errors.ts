@@ -20,6 +20,8 @@ export const interactionRequired = refusal('interaction_required')
 export const accountSelectionRequired = refusal('account_selection_required')
 export const invalidClientMetadata = refusal('invalid_client_metadata')
 export const invalidRedirectUri = refusal('invalid_redirect_uri')
+export const invalidSoftwareStatement = refusal('invalid_software_statement')
+export const unapprovedSoftwareStatement = refusal('unapproved_software_statement')
 
 /** 401; `WWW-Authenticate` answers an `Authorization` header in kind (RFC 6749 section 5.2). */
 export const invalidClient = (description: string, triedHeader: boolean, reason?: string): Refusal =>

@@ -24,6 +24,7 @@ export type AuditEventName =
   | 'grant.revoked'
   | 'group.created'
   | 'group.deleted'
+  | 'initial_access_token.created'
   | 'key.created'
   | 'key.requested'
   | 'key.retired'

@@ -15,6 +15,7 @@ const counters = {
   lintel_http_requests_total: 'Answered requests by route, method and status',
   lintel_tokens_issued_total: 'Token responses by grant type',
   lintel_sign_ins_total: 'Sign-in attempts by outcome',
+  lintel_registrations_total: 'Clients that registered themselves, by outcome',
   lintel_refusals_total: 'Refused requests by error',
   lintel_outbox_deliveries_total: 'Delivery attempts by kind and outcome',
 } as const

@@ -40,7 +40,7 @@ const expectMismatch = async (
 }
 
 /** What registration says to metadata; `undefined` when it is taken. */
-const registrationError = (metadata: Record<string, unknown>, by: 'operator' | 'anybody') => {
+const registrationError = (metadata: Record<string, unknown>, by: 'operator' | 'dynamic') => {
   try {
     parseClientMetadata({ redirect_uris: ['https://web.test/cb'], ...metadata }, by, {
       grantTypes: ['authorization_code'],
@@ -263,17 +263,17 @@ describe('registering a redirect URI', () => {
   const refused = { status: 400, error: 'invalid_redirect_uri' }
 
   it('SEC-006 with a fragment, or plain http for a web client, is invalid_redirect_uri', async () => {
-    for (const by of ['operator', 'anybody'] as const)
+    for (const by of ['operator', 'dynamic'] as const)
       for (const uri of ['https://web.test/cb#f', 'https://web.test/cb#'])
         expect(registrationError({ redirect_uris: [uri] }, by), uri).toEqual(refused)
-    expect(registrationError({ redirect_uris: ['http://web.test/cb'] }, 'anybody')).toEqual(refused)
-    expect(registrationError({ redirect_uris: ['http://localhost.evil.test/cb'] }, 'anybody')).toEqual(
+    expect(registrationError({ redirect_uris: ['http://web.test/cb'] }, 'dynamic')).toEqual(refused)
+    expect(registrationError({ redirect_uris: ['http://localhost.evil.test/cb'] }, 'dynamic')).toEqual(
       refused,
     )
-    expect(registrationError({ redirect_uris: ['http://127.0.0.1.evil.test/cb'] }, 'anybody')).toEqual(
+    expect(registrationError({ redirect_uris: ['http://127.0.0.1.evil.test/cb'] }, 'dynamic')).toEqual(
       refused,
     )
-    expect(registrationError({ redirect_uris: ['http://localhost/cb'] }, 'anybody')).toBeUndefined()
+    expect(registrationError({ redirect_uris: ['http://localhost/cb'] }, 'dynamic')).toBeUndefined()
     await unchanged(server, async () => {
       await expect(server.createClient({ redirect_uris: ['https://web.test/cb#f'] })).rejects.toMatchObject(
         refused,
@@ -283,7 +283,7 @@ describe('registering a redirect URI', () => {
 
   it('SEC-007 with a parameter that belongs to the answer is invalid_redirect_uri', () => {
     const names = ['code', 'state', 'iss', 'error', 'response', 'id_token', 'access_token']
-    for (const by of ['operator', 'anybody'] as const)
+    for (const by of ['operator', 'dynamic'] as const)
       for (const name of names)
         for (const query of [
           `${name}=x`,
@@ -346,7 +346,7 @@ describe('registering a redirect URI', () => {
       'https://web.test/%0d%0a',
       'https://web.test\\@evil.test/cb',
     ])
-    for (const by of ['operator', 'anybody'] as const)
+    for (const by of ['operator', 'dynamic'] as const)
       for (const application_type of ['web', 'native'])
         for (const value of values) {
           for (const field of lists) {
@@ -379,12 +379,12 @@ describe('registering a redirect URI', () => {
     const many = Array.from({ length: 10_000 }, (_, index) => `https://web.test/${index}`)
     for (const value of ['https://web.test/cb', {}, 7, null, [], [null], many, [['x']]])
       expect(
-        registrationError({ redirect_uris: value }, 'anybody'),
+        registrationError({ redirect_uris: value }, 'dynamic'),
         JSON.stringify(value).slice(0, 80),
       ).toEqual(refused)
     for (const body of [[], null, 'x', 7, true]) {
       expect(() =>
-        parseClientMetadata(body, 'anybody', {
+        parseClientMetadata(body, 'dynamic', {
           grantTypes: [],
           responseTypes: [],
           authMethods: [],

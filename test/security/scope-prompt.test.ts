@@ -564,7 +564,7 @@ describe('consent', () => {
       scope_claims_in_id_token: true,
       client_id: 'admin',
     }
-    expect(parseClientMetadata(wanted, 'anybody', offered)).toEqual({
+    expect(parseClientMetadata(wanted, 'dynamic', offered)).toEqual({
       redirect_uris: ['https://web.test/cb'],
     })
   })

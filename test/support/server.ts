@@ -104,6 +104,8 @@ const stateTables = [
   'refresh_family',
   'opaque_token',
   'resource',
+  'registration',
+  'initial_access_token',
 ]
 
 /** The password of users that name no other. */

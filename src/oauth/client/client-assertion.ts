@@ -18,7 +18,7 @@ const longestLife = 600
 const tolerance = 15
 
 /** Types of tokens that are something else; an assertion may have no type of its own (RFC 8725 section 3.12). */
-const otherTypes = [
+export const otherTypes = [
   'at+jwt',
   'logout+jwt',
   'dpop+jwt',

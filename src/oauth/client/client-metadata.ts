@@ -13,6 +13,8 @@ export type Offered = {
   responseTypes: readonly string[]
   authMethods: readonly string[]
   signingAlgorithms: readonly string[]
+  /** What a client that registers itself may ask for; of the operator's nothing is withheld. */
+  scopes?: readonly string[]
 }
 
 /** Visible text without control characters or marks that turn its direction. */
@@ -79,6 +81,11 @@ const shape = z.object({
   software_version: text(100).optional(),
 })
 
+/** Members whose meaning would be lost if they were ignored. */
+const dynamicShape = shape.extend({
+  sector_identifier_uri: z.undefined('is not supported: every client is told the same sub').optional(),
+})
+
 /** What only the operator may set (contracts.md section 3); at `/register` it is ignored. */
 const operatorShape = shape.extend({
   first_party: z.boolean().optional(),
@@ -115,16 +122,42 @@ export const isNative = (
  */
 export const parseClientMetadata = (
   value: unknown,
-  by: 'operator' | 'anybody',
+  by: 'operator' | 'dynamic',
   offered: Offered,
 ): ClientMetadata => {
-  const parsed = (by === 'operator' ? operatorShape : shape).safeParse(value)
+  const parsed = (by === 'operator' ? operatorShape : dynamicShape).safeParse(value)
   if (!parsed.success) throw shapeRefusal(parsed.error)
-  const metadata: ClientMetadata = parsed.data
+  const metadata: ClientMetadata = by === 'dynamic' ? narrowed(parsed.data, offered) : parsed.data
   refuseUnoffered(metadata, offered)
   refuseContradictions(metadata, by)
   refuseRedirectUris(metadata, by)
   return metadata
+}
+
+/**
+ * What a stranger asks for and may not have is left out, and the answer says what was registered (RFC 7591 section 2).
+ * Where nothing would be left it is refused: the default would be more than was asked for.
+ */
+const narrowed = (metadata: ClientMetadata, offered: Offered): ClientMetadata => {
+  const left = (
+    member: keyof ClientMetadata,
+    asked: readonly string[],
+    known: readonly string[],
+  ): string[] => {
+    const kept = [...new Set(asked)].filter(value => known.includes(value))
+    if (kept.length === 0) throw invalidClientMetadata(`${member}: none of these may be registered here`)
+    return kept
+  }
+  const { grant_types, response_types, scope } = metadata
+  const kept = {
+    ...metadata,
+    ...(grant_types && { grant_types: left('grant_types', grant_types, offered.grantTypes) }),
+    ...(response_types && { response_types: left('response_types', response_types, offered.responseTypes) }),
+    ...(scope !== undefined && { scope: left('scope', scope.split(' '), offered.scopes ?? []).join(' ') }),
+  }
+  if (!(kept.grant_types ?? [codeGrant]).includes(codeGrant))
+    throw invalidClientMetadata(`grant_types: must hold ${codeGrant}`)
+  return kept
 }
 
 const shapeRefusal = (error: z.ZodError): Refusal => {
@@ -142,7 +175,7 @@ const refuseUnoffered = (metadata: ClientMetadata, offered: Offered): void => {
   ): void => {
     const odd = values?.find(value => !known.includes(value))
     if (odd !== undefined)
-      throw invalidClientMetadata(`${member}: ${odd.slice(0, 50)} is not one of: ${known.join(', ')}`)
+      throw invalidClientMetadata(`${member}: ${shown(odd.slice(0, 50))} is not one of: ${known.join(', ')}`)
   }
   const one = (value: string | undefined): string[] | undefined => (value === undefined ? undefined : [value])
   check('grant_types', metadata.grant_types, offered.grantTypes)
@@ -152,7 +185,7 @@ const refuseUnoffered = (metadata: ClientMetadata, offered: Offered): void => {
   check('id_token_signed_response_alg', one(metadata.id_token_signed_response_alg), offered.signingAlgorithms)
 }
 
-const refuseContradictions = (metadata: ClientMetadata, by: 'operator' | 'anybody'): void => {
+const refuseContradictions = (metadata: ClientMetadata, by: 'operator' | 'dynamic'): void => {
   if (metadata.jwks !== undefined && metadata.jwks_uri !== undefined)
     throw invalidClientMetadata('jwks and jwks_uri must not both be set (RFC 7591 section 2)')
   if (metadata.jwks?.keys.some(key => ['d', 'p', 'q', 'k'].some(member => member in key)))
@@ -174,14 +207,14 @@ const refuseContradictions = (metadata: ClientMetadata, by: 'operator' | 'anybod
   if (metadata.backchannel_logout_uri?.includes('#'))
     throw invalidClientMetadata('backchannel_logout_uri: must have no fragment')
   if (
-    by === 'anybody' &&
+    by === 'dynamic' &&
     metadata.backchannel_logout_uri !== undefined &&
     !metadata.backchannel_logout_uri.startsWith('https:')
   )
     throw invalidClientMetadata('backchannel_logout_uri: must be https')
 }
 
-const refuseRedirectUris = (metadata: ClientMetadata, by: 'operator' | 'anybody'): void => {
+const refuseRedirectUris = (metadata: ClientMetadata, by: 'operator' | 'dynamic'): void => {
   const native = isNative(metadata)
   const rules = { byOperator: by === 'operator', native }
   for (const uri of metadata.redirect_uris ?? []) {
@@ -197,4 +230,9 @@ const refuseRedirectUris = (metadata: ClientMetadata, by: 'operator' | 'anybody'
     throw invalidRedirectUri('redirect_uris: at least one is needed for the authorization code grant')
 }
 
-const shown = (uri: string): string => JSON.stringify(uri.slice(0, 100))
+/** A description is ASCII (RFC 7591 section 3.2.2). */
+const shown = (uri: string): string =>
+  JSON.stringify(uri.slice(0, 100)).replace(
+    /[^\x20-\x7e]/g,
+    sign => `\\u${sign.charCodeAt(0).toString(16).padStart(4, '0')}`,
+  )

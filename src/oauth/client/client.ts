@@ -1,4 +1,6 @@
 /** Clients: the only writer of `client` and `client_secret`, and their copy in memory. */
+import type { Knex } from 'knex'
+import type { Trust } from '../../http/outbound-addresses.ts'
 import { changed } from '../../store/change.ts'
 import { type Write, write } from '../../store/commit.ts'
 import type { Store } from '../../store/database.ts'
@@ -7,6 +9,7 @@ import { insertion, statement } from '../../store/statement.ts'
 import { newTextKey } from '../../store/text-key.ts'
 import { type ClientMetadata, isNative } from './client-metadata.ts'
 import { type Policy, type ProfileName, policyOf } from './profile.ts'
+import { deleteRegistration, deleteUnusedRegistration } from './registration.ts'
 import { type ClientSecret, deleteSecrets, newClientSecret, secretsOf } from './secrets-of-clients.ts'
 
 /** A client as code sees it: worked out once, when it is loaded, and never changed. */
@@ -29,6 +32,8 @@ export type Client = {
   policy: Policy
   profile: ProfileName
   secrets: readonly ClientSecret[]
+  /** It registered itself (RFC 7591): nobody who runs the server wrote its metadata. */
+  registration: { usedAt: number | null } | undefined
   disabledAt: number | null
   createdAt: number
   updatedAt: number
@@ -44,20 +49,27 @@ type Row = {
   createdAt: number
   updatedAt: number
   version: number
+  registeredAt: number | null
+  usedAt: number | null
 }
 
 const columns = {
-  id: 'id',
-  metadata: 'metadata',
-  profile: 'profile',
-  disabledAt: 'disabled_at',
-  createdAt: 'created_at',
-  updatedAt: 'updated_at',
-  version: 'version',
+  id: 'client.id',
+  metadata: 'client.metadata',
+  profile: 'client.profile',
+  disabledAt: 'client.disabled_at',
+  createdAt: 'client.created_at',
+  updatedAt: 'client.updated_at',
+  version: 'client.version',
+  registeredAt: 'registration.created_at',
+  usedAt: 'registration.used_at',
 } as const
 
+const withRegistration = (knex: Knex) =>
+  knex('client').leftJoin('registration', 'registration.client_id', 'client.id').select(columns)
+
 const reading = statement<{ id: string }, Row>('client.read', (knex, { id }) =>
-  knex('client').select(columns).where({ id }),
+  withRegistration(knex).where('client.id', id),
 )
 const originOf = (uri: string): string[] => (/^https?:/i.test(uri) ? [new URL(uri).origin] : [])
 
@@ -83,12 +95,16 @@ const fromRow = (row: Row, secrets: ClientSecret[]): Client => {
     policy: policyOf(profile, metadata, isPublic),
     profile,
     secrets,
+    registration: row.registeredAt === null ? undefined : { usedAt: row.usedAt },
     disabledAt: row.disabledAt,
     createdAt: row.createdAt,
     updatedAt: row.updatedAt,
     version: row.version,
   })
 }
+
+/** How far addresses may reach that its metadata names. */
+export const trustIn = ({ registration }: Client): Trust => (registration ? 'dynamic' : 'operator')
 
 /** Reads a client past the cache: for commands and pages that change it. */
 export const readClient = async (store: Store, id: string): Promise<Client | undefined> => {
@@ -142,14 +158,17 @@ const stored = (metadata: ClientMetadata): { metadata: string; profile: string }
   return { metadata: JSON.stringify(rest), profile }
 }
 
+/** Whether it authenticates with a secret. */
+export const needsSecret = (metadata: ClientMetadata): boolean =>
+  !['none', 'private_key_jwt'].includes(metadata.token_endpoint_auth_method ?? '')
+
 /** A client to be, and the writes that make it; refused when the id is taken. */
 export const newClient = (
   metadata: ClientMetadata,
   { id, now, secret }: { id?: string | undefined; now: Date; secret?: string | undefined },
 ): { id: string; secret?: string; writes: Write[] } => {
   const clientId = id ?? newTextKey(now)
-  const needsSecret = !['none', 'private_key_jwt'].includes(metadata.token_endpoint_auth_method ?? '')
-  const made = needsSecret ? newClientSecret(clientId, now, secret) : undefined
+  const made = needsSecret(metadata) ? newClientSecret(clientId, now, secret) : undefined
   return {
     id: clientId,
     ...(made ? { secret: made.secret } : {}),
@@ -193,6 +212,15 @@ export const updateClient = (
 export const deleteClient = (id: string): Write[] => [
   write(deleting, { id }),
   deleteSecrets(id),
+  deleteRegistration(id),
+  changed('client'),
+]
+
+/** The same for one that registered itself and was never used; refused when somebody used it meanwhile. */
+export const deleteUnusedClient = (id: string): Write[] => [
+  deleteUnusedRegistration(id),
+  write(deleting, { id }),
+  deleteSecrets(id),
   changed('client'),
 ]
 
@@ -202,14 +230,14 @@ export const listClients = async (
   { search = '', after = '', limit = 1000 }: { search?: string; after?: string; limit?: number } = {},
 ): Promise<Client[]> => {
   const rows = await store.search<Row>(knex => {
-    const query = knex('client').select(columns).where('id', '>', after).orderBy('id').limit(limit)
+    const query = withRegistration(knex).where('client.id', '>', after).orderBy('client.id').limit(limit)
     const wanted = search.trim().toLowerCase()
     // strpos and instr: % and _ are letters like others.
     if (wanted !== '')
       query.whereRaw(
         store.kind === 'sqlite'
-          ? 'instr(lower(metadata || id), ?) > 0'
-          : 'strpos(lower(metadata || id), ?) > 0',
+          ? 'instr(lower(client.metadata || client.id), ?) > 0'
+          : 'strpos(lower(client.metadata || client.id), ?) > 0',
         [wanted],
       )
     return query

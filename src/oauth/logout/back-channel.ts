@@ -5,7 +5,7 @@ import { type EndReason, findSession, type SessionEnded } from '../../identity/s
 import type { Services } from '../../services.ts'
 import type { Write } from '../../store/commit.ts'
 import { enqueue, listOutbox } from '../../store/outbox.ts'
-import type { Client } from '../client/client.ts'
+import { type Client, trustIn } from '../client/client.ts'
 import { clientsOfSession, sessionsWithClient } from '../grant/session-clients.ts'
 import { issueLogoutToken } from '../tokens/logout-token.ts'
 
@@ -106,7 +106,7 @@ export const deliverLogoutNotice =
       const answer = await services.fetch({
         url: uri,
         method: 'POST',
-        trust: 'operator',
+        trust: trustIn(client),
         headers: { 'Content-Type': 'application/x-www-form-urlencoded' },
         body: new URLSearchParams({ logout_token: token }).toString(),
         limit: answerLimit,

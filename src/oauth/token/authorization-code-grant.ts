@@ -9,6 +9,7 @@ import { seconds } from '../../store/single-use.ts'
 import { countFailure, countOnce, readCount, type ThrottleRule } from '../../throttle/throttle.ts'
 import { type Code, findCode, takeCode } from '../authorize/code.ts'
 import type { Client } from '../client/client.ts'
+import { markRegistrationUsed } from '../client/registration.ts'
 import { invalidGrant, unauthorizedClient } from '../errors.ts'
 import { fallenReason, revokeAuthorization, type Standing } from '../grant/authorization.ts'
 import { judgeVerifier } from '../parameters/pkce.ts'
@@ -55,7 +56,12 @@ export const authorizationCodeGrant: Grant = async (services, settings, { ctx, c
       )
     : undefined
   try {
-    await store.commit([takeCode(code, now()), ...(family ? [family.write] : []), ...writes])
+    await store.commit([
+      takeCode(code, now()),
+      ...(family ? [family.write] : []),
+      ...writes,
+      ...markRegistrationUsed(client, now()),
+    ])
   } catch (error) {
     // Of parallel redemptions exactly one gets past the guard; for the others it is a second use.
     if (!(error instanceof GuardFailed)) throw error
