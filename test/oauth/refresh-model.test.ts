@@ -418,7 +418,7 @@ describe.each(databaseKinds)('refresh families on %s', kind => {
             await use(model, one, 1, 1)
           })
       }),
-      { numRuns: sized(kind === 'sqlite' ? 150 : 40, 3000) },
+      { numRuns: sized(kind === 'sqlite' ? 150 : 40, 3000, 'runs') },
     )
   }, 600_000)
 })

@@ -54,7 +54,7 @@ it(
   'REL-23 names, requests, tokens and failures that come once leave nothing behind in memory',
   async () => {
     const { endpoint, client, people, instance } = await startOne(forwarded)
-    const until = performance.now() + sized(0, soakMinutes, 'minutes') * 60_000
+    const until = performance.now() + sized(0, soakMinutes) * 60_000
     let n = 0
     /** New names, requests that nobody goes on with, unknown clients and tokens, beside the traffic. */
     const round = async (): Promise<void> => {
@@ -100,7 +100,7 @@ it(
     )
     const traffic = startTraffic(endpoint, client, people)
     await instance.health()
-    await wait(sized(4, Math.min(30, soakMinutes) * 60, 'seconds') * 1000)
+    await wait(sized(4, Math.min(30, soakMinutes) * 60) * 1000)
     const { late, beside } = await instance.health()
     await traffic.stop()
     expect(traffic.wrong).toEqual([])

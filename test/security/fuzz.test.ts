@@ -11,8 +11,6 @@ import { rawRequest, sendRaw } from './raw-bytes.ts'
 let server: TestServer
 afterEach(() => server.stop())
 
-/** Mutations of each endpoint. The full 10^4 need LINTEL_TEST_LONG. */
-const perEndpoint = sized(80, 10_000)
 const atOnce = 16
 
 type Random = {
@@ -526,6 +524,8 @@ describe('SEC-114', () => {
       const failures: string[] = []
       const statuses = new Map<number, number>()
       let message = get('/', [])
+      // The full 10^4 need LINTEL_TEST_LONG.
+      const perEndpoint = sized(80, 10_000, 'mutations of each endpoint')
       for (let sent = 0; sent < perEndpoint; sent += atOnce) {
         // Often enough that what is bent is still good by itself, and no throttle answers for the rest.
         if (sent % (atOnce * 2) === 0) {

@@ -519,7 +519,8 @@ describe('SEC-042 an assertion is used once', () => {
     const { one, other, stop } = await startTwoServers()
     try {
       const asserting = await makeAssertingClient(one, key)
-      for (let round = 0; round < sized(3, 50); round++) {
+      const rounds = sized(3, 50, 'rounds')
+      for (let round = 0; round < rounds; round++) {
         const assertion = await signAssertion(key, assertionClaims(one, asserting))
         const answers = await Promise.all(
           Array.from({ length: 20 }, (_, index) => requestWith(index % 2 ? one : other, assertion)),
@@ -661,7 +662,7 @@ describe('SEC-048 keys at a jwks_uri', () => {
 
   it('a thousand assertions with random kids fetch them once a minute at most, and all are T401', () =>
     withKeyServer(async keys => {
-      const count = sized(200, 1000)
+      const count = sized(200, 1000, 'assertions')
       for (let sent = 0; sent < count; sent += 20) {
         const answers = await Promise.all(
           Array.from({ length: 20 }, async (_, index) =>

@@ -193,7 +193,8 @@ describe.each(databaseKinds)('commits on %s', kind => {
   it('twenty requests take one single-use record: one succeeds', async () => {
     const { store, database } = fresh
     const other = await openDatabase(database.parsed, { poolSize: 10 })
-    for (let round = 0; round < sized(5, 200); round++) {
+    const rounds = sized(5, 200, 'rounds')
+    for (let round = 0; round < rounds; round++) {
       await store.commit([newThing(`r${round}`)])
       const takes = Array.from({ length: 20 }, (_, index) =>
         ending(

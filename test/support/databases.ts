@@ -29,13 +29,17 @@ declare module 'vitest' {
   }
 }
 
+/** How much of the large sizes a long run takes, where there is less time; all of it by default. */
+const share = Number(process.env['LINTEL_TEST_SHARE'] ?? 1)
+
 /**
  * Sizes of stress tests: small in every run, large with LINTEL_TEST_LONG.
  *
- * @param what it counts, for the record of the long run
+ * @param what it counts, for the record of the long run; what counts something may be done in part
  */
 export const sized = (small: number, large: number, what?: string): number => {
-  const size = process.env['LINTEL_TEST_LONG'] ? large : small
+  const inPart = what === undefined ? large : Math.max(small, Math.round(large * share))
+  const size = process.env['LINTEL_TEST_LONG'] ? inPart : small
   const test = getCurrentTest()
   if (test && what !== undefined) test.meta.sizes = [...(test.meta.sizes ?? []), `${size} ${what}`]
   return size

@@ -61,7 +61,7 @@ export default class LongReporter implements Reporter {
           : `not whole: ${this.#ended.length} of ${this.#files} files had ended`
       }`,
       `- ${machine()}`,
-      `- ${minutes(Date.now() - this.#startedAt.getTime())}; LINTEL_TEST_SOAK_MINUTES ${process.env['LINTEL_TEST_SOAK_MINUTES'] ?? 'not set, a day'}`,
+      `- ${minutes(Date.now() - this.#startedAt.getTime())}; soaking for ${process.env['LINTEL_TEST_SOAK_MINUTES'] ?? 24 * 60} min, LINTEL_TEST_SHARE ${process.env['LINTEL_TEST_SHARE'] ?? '1, the full numbers'}`,
       `- ${inState('passed').length} passed, ${failed.length} failed, ${inState('skipped').length} skipped, in ${this.#ended.length} files (a file on each database it runs on)`,
       '',
       ...(failed.length + broken.length + errors.length > 0
