@@ -1,4 +1,5 @@
 /** More requests at once than can be answered soon: who comes on top is told so at once, and costs next to nothing. */
+import type { IncomingMessage } from 'node:http'
 import type { Middleware } from 'koa'
 import { temporarilyUnavailable } from './refusal.ts'
 
@@ -7,15 +8,21 @@ const mostAtOnce = 1000
 
 /** The middleware. Health is asked all the same: a server that is busy must not be taken for a dead one. */
 export const refuseCrowd = (): Middleware => {
-  let atOnce = 0
-  return async (ctx, next) => {
-    if (atOnce >= mostAtOnce && !/\/(livez|readyz)$/.test(ctx.path))
-      throw temporarilyUnavailable('too many requests at once')
-    atOnce += 1
+  const underWay = new Set<IncomingMessage>()
+  /** Those that are still arriving cost nothing: slow ones, or a thousand made slow, keep nobody out. */
+  const isCrowd = (): boolean => {
+    if (underWay.size < mostAtOnce) return false
+    let arrived = 0
+    for (const request of underWay) if (request.complete) arrived += 1
+    return arrived >= mostAtOnce
+  }
+  return async ({ req, path }, next) => {
+    if (isCrowd() && !/\/(livez|readyz)$/.test(path)) throw temporarilyUnavailable('too many requests at once')
+    underWay.add(req)
     try {
       await next()
     } finally {
-      atOnce -= 1
+      underWay.delete(req)
     }
   }
 }

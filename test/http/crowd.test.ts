@@ -1,3 +1,4 @@
+import { connect, type Socket } from 'node:net'
 import { Agent, request } from 'undici'
 import { expect, it, onTestFinished } from 'vitest'
 import { until } from '../store/support.ts'
@@ -64,4 +65,27 @@ it('REL-24 a thousand requests are answered at once, those on top are 503 at onc
   for (const go of gate) go()
   expect((await Promise.all(crowd)).filter(({ status }) => status !== 200)).toEqual([])
   expect((await introspect(server, client, token)).json['active']).toBe(true)
+})
+
+it('a thousand requests that arrive slowly keep nobody out', async () => {
+  const server = await startServer()
+  onTestFinished(() => server.stop())
+  const sockets: Socket[] = []
+  onTestFinished(() => {
+    for (const socket of sockets) socket.destroy()
+  })
+  const head = `POST /token HTTP/1.1\r\nHost: ${new URL(server.issuer).host}\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: 100\r\n\r\ngrant_type=`
+  const port = Number(new URL(server.origin).port)
+  await Promise.all(
+    Array.from(
+      { length: 1100 },
+      () =>
+        new Promise<void>((resolve, reject) => {
+          const socket = connect(port, '127.0.0.1', () => socket.write(head, () => resolve()))
+          socket.on('error', reject)
+          sockets.push(socket)
+        }),
+    ),
+  )
+  for (let n = 0; n < 20; n++) expect((await server.browser().send('/jwks')).status).toBe(200)
 })
