@@ -17,7 +17,8 @@ export const refuseCrowd = (): Middleware => {
     return arrived >= mostAtOnce
   }
   return async ({ req, path }, next) => {
-    if (isCrowd() && !/\/(livez|readyz)$/.test(path)) throw temporarilyUnavailable('too many requests at once')
+    if (isCrowd() && !/\/(livez|readyz)$/.test(path))
+      throw temporarilyUnavailable('too many requests at once')
     underWay.add(req)
     try {
       await next()
