@@ -116,6 +116,55 @@ describe('SEC-060 resource (RFC 8707)', () => {
     expect(claimsIn(both.access_token)['aud']).toEqual([api1, api2])
   })
 
+  it('a token for one of the APIs has the scopes of that one; the refresh token keeps all', async () => {
+    const asked = { scope: 'openid profile one:read one:write two:read', resource: [api1, api2] }
+    const first = tokensIn(await redeemFor(await codeFor(asked), [api2]))
+    expect([first.scope, claimsIn(first.access_token)['scope']]).toEqual(
+      Array(2).fill('openid profile two:read'),
+    )
+    const next = tokensIn(await refresh(server, web, first.refresh_token, { resource: api1 }))
+    expect([next.scope, claimsIn(next.access_token)['scope']]).toEqual(
+      Array(2).fill('openid profile one:read one:write'),
+    )
+    const less = tokensIn(
+      await refresh(server, web, next.refresh_token, { resource: api1, scope: 'one:read two:read' }),
+    )
+    expect(less.scope).toBe('one:read')
+    expect(tokensIn(await refresh(server, web, less.refresh_token)).scope).toBe(asked.scope)
+  })
+
+  it('a scope of an API that was not named is in no token', async () => {
+    const tokens = tokensIn(await redeemFor(await codeFor({ scope: 'openid one:read', resource: [api2] })))
+    expect([tokens.scope, claimsIn(tokens.access_token)['scope']]).toEqual(['openid', 'openid'])
+    expectTokenError(
+      await clientCredentials(server, web, [
+        ['scope', 'one:read'],
+        ['resource', api2],
+      ]),
+      'invalid_scope',
+    )
+  })
+
+  it('an API of which the client may have no scope is invalid_target, whatever scope it asks for', async () => {
+    const secret = 'https://secret.test'
+    await server.createResource({ identifier: secret, scopes: ['secret:read'] })
+    for (const scope of ['openid', '', 'one:read'])
+      for (const resource of [[secret], [api1, secret]]) {
+        const { parameters } = await authorize({ scope, resource })
+        expect([parameters.get('error'), parameters.has('code')], `${scope} ${resource}`).toEqual([
+          'invalid_target',
+          false,
+        ])
+      }
+    expectTokenError(await clientCredentials(server, web, { resource: secret }), 'invalid_target')
+    // One without scopes knows no difference between clients: whoever the operator registered may name it.
+    await server.createResource({ identifier: 'https://plain.test', scopes: [] })
+    const tokens = tokensIn(
+      await redeemFor(await codeFor({ scope: 'openid', resource: ['https://plain.test'] })),
+    )
+    expect(claimsIn(tokens.access_token)['aud']).toBe('https://plain.test')
+  })
+
   it('at /token with a code: an API that was deleted meanwhile is invalid_grant', async () => {
     const fields = await codeFor({ scope: 'openid one:read', resource: [api1] })
     await change(server, ...deleteResource(resources[0]?.id ?? ''))

@@ -7,7 +7,7 @@ import { invalidRequest, unauthorizedClient, unsupportedResponseType } from '../
 import { parseMaxAge } from '../parameters/max-age.ts'
 import { parsePkce } from '../parameters/pkce.ts'
 import { parsePrompt } from '../parameters/prompt.ts'
-import { parseResource, resourcesMeant } from '../parameters/resource.ts'
+import { parseOwnResource, resourcesMeant } from '../parameters/resource.ts'
 import { parseScope } from '../parameters/scope.ts'
 import { readIdTokenHint } from '../tokens/id-token.ts'
 import type { ReplyTo } from './reply-to.ts'
@@ -85,7 +85,7 @@ export const parseAuthorizationRequest = (
     clientId: client.id,
     replyTo: replyTo.stored,
     ...parseScope(params, client, services.resources),
-    ...parseResource(params, services.resources),
+    ...parseOwnResource(params, client, services.resources),
     ...parsePkce(params, client),
     ...parsePrompt(params),
     ...parseMaxAge(params, client),

@@ -1,7 +1,9 @@
 /** `resource` (RFC 8707): which APIs an access token is for, and its `aud` (contracts.md section 6, Audience). */
 import type { Params } from '../../http/params.ts'
+import type { Client } from '../client/client.ts'
 import type { Resource, ResourceDirectory } from '../client/resource-server.ts'
 import { invalidGrant, invalidScope, invalidTarget } from '../errors.ts'
+import { isOpenidScope, mayHaveScope } from './scope.ts'
 
 const mostResources = 10
 
@@ -22,6 +24,38 @@ export const parseResource = (params: Params, resources: ResourceDirectory): { r
 }
 
 /**
+ * The resources that a client names for itself. A token without a scope is a token all the same: for an API of which
+ * the client may have nothing there is none. An API without scopes is for whom the operator registered.
+ *
+ * @throws Refusal `invalid_target`
+ */
+export const parseOwnResource = (
+  params: Params,
+  client: Client,
+  directory: ResourceDirectory,
+): { resources: string[] } => {
+  const { resources } = parseResource(params, directory)
+  for (const identifier of resources) {
+    const scopes = directory.find(identifier)?.scopes ?? []
+    const isFor =
+      scopes.length === 0 ? !client.registration : scopes.some(scope => mayHaveScope(client, scope))
+    if (!isFor) throw invalidTarget('resource names an API of which this client may have no scope')
+  }
+  return { resources }
+}
+
+/** The scopes that count at some APIs: their own, and OpenID's; all of them where no API was named. */
+export const scopeAt = (
+  named: readonly string[],
+  scope: readonly string[],
+  directory: ResourceDirectory,
+): string[] =>
+  scope.filter(
+    name =>
+      named.length === 0 || isOpenidScope(name) || named.includes(directory.ofScope(name)?.identifier ?? ''),
+  )
+
+/**
  * The resources that a request is for: those it names, or else the one whose scopes it asks for.
  *
  * @throws Refusal `invalid_scope` for scopes of two resources with none named
@@ -39,7 +73,8 @@ export const resourcesMeant = (
 }
 
 /**
- * The resources that a token request is for: all that was allowed, or those of them that it names (RFC 8707 section 2.2).
+ * What a token request is for: all that was allowed, or those APIs that it names, with their scopes (RFC 8707
+ * section 2.2). What was allowed stays with the authorization.
  *
  * @param granted what was allowed, less the scopes that are gone since
  * @throws Refusal `invalid_target` for one that was not allowed; `invalid_grant` when one of them is gone
@@ -48,7 +83,7 @@ export const narrowResources = (
   params: Params,
   granted: { resources: readonly string[]; scope: readonly string[] },
   resources: ResourceDirectory,
-): string[] => {
+): { resources: string[]; scope: string[] } => {
   const named = parseResource(params, resources).resources
   if (granted.resources.some(identifier => resources.find(identifier) === undefined))
     throw invalidGrant('an API that this was allowed for is no longer registered', {
@@ -57,7 +92,8 @@ export const narrowResources = (
   const allowed = resourcesMeant(granted.resources, granted.scope, resources)
   if (named.some(identifier => !allowed.some(resource => resource.identifier === identifier)))
     throw invalidTarget('resource names an API that this was not allowed for')
-  return named.length > 0 ? named : [...granted.resources]
+  const wanted = named.length > 0 ? named : [...granted.resources]
+  return { resources: wanted, scope: scopeAt(wanted, granted.scope, resources) }
 }
 
 /**

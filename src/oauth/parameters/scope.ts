@@ -15,7 +15,7 @@ export const openidScopes = [
   'offline_access',
 ] as const
 
-const isOpenidScope = (scope: string): boolean => (openidScopes as readonly string[]).includes(scope)
+export const isOpenidScope = (scope: string): boolean => (openidScopes as readonly string[]).includes(scope)
 
 const mostScopes = 100
 const scopeToken = /^[\x21\x23-\x5b\x5d-\x7e]{1,200}$/

@@ -41,12 +41,11 @@ export const authorizationCodeGrant: Grant = async (services, settings, { ctx, c
   if (verdict !== 'fits') throw await burnt(services, ctx, client, code, verdict)
   const fallen = fallenReason(code, client, now())
   if (fallen !== undefined) throw await rejected(services, ctx, client, code, fallen)
-  const granted = grantedBy(code)
   const { answer, writes } = await issueTokens(services, settings, {
     client,
     standing: code as Standing & { sub: string },
     nonce: code.nonce,
-    narrowed: { ...granted, resources: narrowResources(params, granted, services.resources) },
+    narrowed: narrowResources(params, grantedBy(code), services.resources),
   })
   const family = client.grantTypes.has('refresh_token')
     ? newRefreshFamily(

@@ -3,7 +3,7 @@ import type { Params } from '../../http/params.ts'
 import type { Client } from '../client/client.ts'
 import type { ResourceDirectory } from '../client/resource-server.ts'
 import { invalidScope, unauthorizedClient } from '../errors.ts'
-import { parseResource, resourcesMeant } from '../parameters/resource.ts'
+import { parseOwnResource, resourcesMeant, scopeAt } from '../parameters/resource.ts'
 import { splitScope } from '../parameters/scope.ts'
 import { issueAccessToken } from '../tokens/access-token.ts'
 import type { Grant } from './grants.ts'
@@ -11,8 +11,8 @@ import type { Grant } from './grants.ts'
 export const clientCredentialsGrant: Grant = async (services, settings, { client, params }) => {
   if (client.isPublic || !client.grantTypes.has('client_credentials'))
     throw unauthorizedClient('this client is not registered for the client credentials grant')
-  const scope = parseOwnScope(params, client, services.resources)
-  const { resources } = parseResource(params, services.resources)
+  const { resources } = parseOwnResource(params, client, services.resources)
+  const scope = parseOwnScope(params, client, services.resources, resources)
   resourcesMeant(resources, scope, services.resources)
   const { token, expiresIn, writes } = await issueAccessToken(services, settings, {
     authorizationId: '-',
@@ -27,18 +27,18 @@ export const clientCredentialsGrant: Grant = async (services, settings, { client
 }
 
 /** Scopes of APIs only, for there is no person; all that the client is registered for where none is named. */
-const parseOwnScope = (params: Params, client: Client, resources: ResourceDirectory): string[] => {
-  const own = [...(client.scope ?? [])].filter(scope => resources.ofScope(scope) !== undefined)
+const parseOwnScope = (
+  params: Params,
+  client: Client,
+  directory: ResourceDirectory,
+  named: readonly string[],
+): string[] => {
+  const own = [...(client.scope ?? [])].filter(scope => directory.ofScope(scope) !== undefined)
+  const there = scopeAt(named, own, directory)
   const text = params.get('scope')
-  if (text === undefined)
-    return params.has('resource') ? own.filter(scope => belongsToNamed(params, resources, scope)) : own
+  if (text === undefined) return there
   const asked = splitScope(text)
-  const odd = asked.find(scope => !own.includes(scope))
+  const odd = asked.find(scope => !there.includes(scope))
   if (odd !== undefined) throw invalidScope(`this client may not have the scope ${odd} for itself`)
   return asked
-}
-
-const belongsToNamed = (params: Params, resources: ResourceDirectory, scope: string): boolean => {
-  const identifier = resources.ofScope(scope)?.identifier
-  return params.all('resource').some(named => resources.find(named)?.identifier === identifier)
 }

@@ -93,11 +93,8 @@ const narrow = (
   const asked = params.has('scope') ? splitScope(params.need('scope')) : left
   const fresh = asked.find(scope => !granted.scope.includes(scope) && !dropped.includes(scope))
   if (fresh !== undefined) throw invalidScope(`the scope ${fresh} was not asked for when this was allowed`)
-  const scope = left.filter(name => asked.includes(name))
-  return {
-    scope,
-    resources: narrowResources(params, { resources: granted.resources, scope: left }, resources),
-  }
+  const narrowed = narrowResources(params, { resources: granted.resources, scope: left }, resources)
+  return { ...narrowed, scope: narrowed.scope.filter(name => asked.includes(name)) }
 }
 
 const about = (ctx: Context, client: Client, family: RefreshFamily | undefined) => ({
