@@ -9,7 +9,7 @@ import { newClientSecret, rotateClientSecret } from '../oauth/client/secrets-of-
 import { offeredBy } from '../oauth/offered.ts'
 import type { Services } from '../services.ts'
 import { GuardFailed, type Write } from '../store/commit.ts'
-import { type Actor, actorOf } from './actor.ts'
+import { type Actor, actorOf, differenceOf, toldOf } from './actor.ts'
 import { isJsonObject, type JsonObject, mergePatch } from './merge-patch.ts'
 import { didYouMean, quoted } from './near-miss.ts'
 
@@ -143,14 +143,12 @@ const create = async (services: Needs, metadata: unknown, actor: Actor): Promise
     )
   const now = services.now()
   const made = clients.newClient(parsed, { id, now, secret: brought })
-  const { visit, by } = actorOf(actor)
   await commitOrConflict(services, [
     ...made.writes,
-    services.audit.write({
+    ...toldOf(services, actor, {
       event: 'client.created',
-      visit,
       clientId: made.id,
-      detail: { by, name: parsed.client_name },
+      detail: { name: parsed.client_name },
     }),
   ])
   return {
@@ -184,15 +182,14 @@ const update = async (services: Needs, { id, patch }: ClientChange, actor: Actor
   const now = services.now()
   const made =
     clients.needsSecret(next) && client.secrets.length === 0 ? newClientSecret(client.id, now) : undefined
-  const { visit, by } = actorOf(actor)
+  const difference = differenceOf(metadataOf(client), next)
   await commitOrConflict(services, [
     ...clients.updateClient(client, next, now),
     ...(made ? [made.write] : []),
-    services.audit.write({
+    ...toldOf(services, actor, {
       event: 'client.updated',
-      visit,
       clientId: client.id,
-      detail: { by, changed: Object.keys(changes).slice(0, 50) },
+      detail: { changed: Object.keys(difference.after), ...difference },
     }),
   ])
   return {
@@ -220,15 +217,13 @@ export const rotateSecret = async (
       `${quoted(client.id)} has no secret: its token_endpoint_auth_method is ${client.metadata.token_endpoint_auth_method}`,
     )
   const made = rotateClientSecret(client.id, services.now(), oldEndsIn)
-  const { visit, by } = actorOf(actor)
   await commitOrConflict(services, [
     ...made.writes,
-    services.audit.write({
+    ...toldOf(services, actor, {
       event: 'client.updated',
-      visit,
       clientId: client.id,
       reason: 'secret_rotated',
-      detail: { by, old_ends_in: oldEndsIn },
+      detail: { old_ends_in: oldEndsIn },
     }),
   ])
   return { client: await requireClient(services, client.id), secret: made.secret, warnings: [] }
@@ -237,14 +232,12 @@ export const rotateSecret = async (
 /** Deletes a client: its tokens are honoured no more. */
 export const deleteClient = async (services: Needs, id: string, actor: Actor): Promise<Client> => {
   const client = await requireClient(services, id)
-  const { visit, by } = actorOf(actor)
   await commitOrConflict(services, [
     ...clients.deleteClient(client.id),
-    services.audit.write({
+    ...toldOf(services, actor, {
       event: 'client.deleted',
-      visit,
       clientId: client.id,
-      detail: { by, name: client.metadata.client_name },
+      detail: { name: client.metadata.client_name },
     }),
   ])
   return client

@@ -4,7 +4,7 @@ import type { Group } from '../identity/group.ts'
 import * as groups from '../identity/group.ts'
 import type { Services } from '../services.ts'
 import { GuardFailed } from '../store/commit.ts'
-import { type Actor, actorOf } from './actor.ts'
+import { type Actor, toldOf } from './actor.ts'
 import { didYouMean, quoted } from './near-miss.ts'
 
 type Needs = Pick<Services, 'store' | 'now' | 'audit'>
@@ -36,14 +36,12 @@ export const createGroup = async (services: Needs, name: string, actor: Actor): 
     new Refusal('group_taken', `there is a group ${quoted(name)} already`, 409, { cause })
   if (await groups.findGroup(services.store, name)) throw taken()
   const { group, write } = groups.newGroup(name, services.now())
-  const { visit, by } = actorOf(actor)
   try {
     await services.store.commit([
       write,
-      services.audit.write({
+      ...toldOf(services, actor, {
         event: 'group.created',
-        visit,
-        detail: { by, group: group.id, name: group.name },
+        detail: { group: group.id, name: group.name },
       }),
     ])
   } catch (error) {
@@ -55,14 +53,9 @@ export const createGroup = async (services: Needs, name: string, actor: Actor): 
 /** Deletes a group; its members stay users. */
 export const deleteGroup = async (services: Needs, name: string, actor: Actor): Promise<Group> => {
   const group = await requireGroup(services, name)
-  const { visit, by } = actorOf(actor)
   await services.store.commit([
     groups.deleteGroup(group.id),
-    services.audit.write({
-      event: 'group.deleted',
-      visit,
-      detail: { by, group: group.id, name: group.name },
-    }),
+    ...toldOf(services, actor, { event: 'group.deleted', detail: { group: group.id, name: group.name } }),
   ])
   return group
 }

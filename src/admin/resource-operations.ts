@@ -6,7 +6,7 @@ import * as resources from '../oauth/client/resource-server.ts'
 import { openidScopes } from '../oauth/parameters/scope.ts'
 import type { Services } from '../services.ts'
 import { GuardFailed, type Write } from '../store/commit.ts'
-import { type Actor, actorOf } from './actor.ts'
+import { type Actor, differenceOf, toldOf } from './actor.ts'
 import { didYouMean, quoted } from './near-miss.ts'
 
 type Needs = Pick<Services, 'issuer' | 'store' | 'now' | 'audit' | 'keys'>
@@ -114,18 +114,15 @@ const commit = async ({ store }: Pick<Services, 'store'>, writes: Write[]): Prom
 }
 
 const told = (
-  { audit }: Pick<Services, 'audit'>,
+  services: Pick<Services, 'audit'>,
   actor: Actor,
-  what: { reason: 'created' | 'updated' | 'deleted'; identifier: string },
-): Write => {
-  const { visit, by } = actorOf(actor)
-  return audit.write({
+  what: { reason: 'created' | 'updated' | 'deleted'; identifier: string; difference?: object },
+): Write[] =>
+  toldOf(services, actor, {
     event: 'resource.changed',
-    visit,
     reason: what.reason,
-    detail: { by, identifier: what.identifier },
+    detail: { identifier: what.identifier, ...what.difference },
   })
-}
 
 /** Makes a resource. */
 export const createResource = async (
@@ -137,7 +134,7 @@ export const createResource = async (
   const { resource, writes } = resources.newResource(parsed, services.now())
   await commit(services, [
     ...writes,
-    told(services, actor, { reason: 'created', identifier: resource.identifier }),
+    ...told(services, actor, { reason: 'created', identifier: resource.identifier }),
   ])
   return resource
 }
@@ -154,7 +151,11 @@ export const updateResource = async (
   const next = { ...resource, ...parse(services, others, { ...resource, ...given }) }
   await commit(services, [
     ...resources.updateResource(next, services.now()),
-    told(services, actor, { reason: 'updated', identifier: next.identifier }),
+    ...told(services, actor, {
+      reason: 'updated',
+      identifier: next.identifier,
+      difference: differenceOf(resource, next),
+    }),
   ])
   return requireResource(services, resource.id)
 }
@@ -164,7 +165,7 @@ export const deleteResource = async (services: Needs, name: string, actor: Actor
   const resource = await requireResource(services, name)
   await commit(services, [
     ...resources.deleteResource(resource.id),
-    told(services, actor, { reason: 'deleted', identifier: resource.identifier }),
+    ...told(services, actor, { reason: 'deleted', identifier: resource.identifier }),
   ])
   return resource
 }

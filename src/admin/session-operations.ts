@@ -3,7 +3,7 @@ import { Refusal } from '../http/refusal.ts'
 import { endSessions, findSession, sessionsOfUser } from '../identity/session.ts'
 import type { Services } from '../services.ts'
 import { GuardFailed } from '../store/commit.ts'
-import { type Actor, actorOf } from './actor.ts'
+import { type Actor, actorOf, adminToldOf } from './actor.ts'
 import { quoted } from './near-miss.ts'
 import { requireUser } from './user-operations.ts'
 
@@ -47,6 +47,11 @@ const end = async (
   sessions: { id: string; userId: string }[],
   actor: Actor,
 ): Promise<void> => {
-  await services.store.commit(await endSessions(services, sessions, 'revoked', actorOf(actor).visit))
+  await services.store.commit([
+    ...(await endSessions(services, sessions, 'revoked', actorOf(actor).visit)),
+    ...sessions.flatMap(({ id, userId }) =>
+      adminToldOf(services, actor, { event: 'session.revoked', userId, detail: { session: id } }),
+    ),
+  ])
   services.wakeOutbox()
 }

@@ -1,18 +1,21 @@
 /** What ends a user's access: a new password, disabling, deleting. Sessions end with it, and apps are told. */
 
+import { newLink } from '../identity/one-time-link.ts'
 import { storePassword } from '../identity/password.ts'
 import { type EndReason, endSessions, sessionsOfUser } from '../identity/session.ts'
 import type { User } from '../identity/user.ts'
 import * as users from '../identity/user.ts'
 import { forgetConsents } from '../oauth/grant/consent.ts'
+import type { Services } from '../services.ts'
 import { GuardFailed, type Write } from '../store/commit.ts'
-import { type Actor, actorOf } from './actor.ts'
+import { type Actor, actorOf, toldOf } from './actor.ts'
 import {
   hashOf,
   type Member,
   type PasswordRules,
   requireUser,
   showUser,
+  staysAdministered,
   type UserNeeds,
 } from './user-operations.ts'
 
@@ -25,13 +28,13 @@ const commitEnding = async (
   user: User,
   reason: EndReason,
   actor: Actor,
-  writes: () => Write[],
+  writes: () => Write[] | Promise<Write[]>,
 ): Promise<void> => {
   for (let tries = 1; ; tries++) {
     const sessions = await sessionsOfUser(services.store, user.id)
     try {
       await services.store.commit([
-        ...writes(),
+        ...(await writes()),
         ...(await endSessions(services, sessions, reason, actorOf(actor).visit)),
       ])
       break
@@ -57,29 +60,40 @@ export const setPassword = async (
 ): Promise<Member> => {
   const user = await requireUser(services, name)
   const hash = await hashOf(services, rules, password, user)
-  const { visit, by } = actorOf(actor)
   await commitEnding(services, user, 'password_changed', actor, () => [
     users.endAccessOf(user.id, services.now()),
     storePassword(user.id, hash, services.now()),
-    services.audit.write({ event: 'password.changed', visit, userId: user.id, detail: { by } }),
+    ...toldOf(services, actor, { event: 'password.changed', userId: user.id }),
   ])
   return showUser(services, user.id)
+}
+
+/** Seconds that a link to set a password works: 72 hours, as an invitation (security-defaults, Mail links). */
+const linkTtl = 259_200
+
+/** A link by which a user sets a password, shown once; an earlier one stops working. */
+export const newPasswordLink = async (
+  services: UserNeeds & Pick<Services, 'issuer'>,
+  name: string,
+  actor: Actor,
+): Promise<string> => {
+  const user = await requireUser(services, name)
+  const { token, writes } = newLink('set-password', { userId: user.id, ttl: linkTtl, now: services.now() })
+  await services.store.commit([
+    ...writes,
+    ...toldOf(services, actor, { event: 'user.updated', userId: user.id, reason: 'password_link' }),
+  ])
+  return `${services.issuer}/set-password?token=${token}`
 }
 
 /** Disables a user: no sign-in, no session, no token of theirs is honoured any more. */
 export const disableUser = async (services: UserNeeds, name: string, actor: Actor): Promise<Member> => {
   const user = await requireUser(services, name)
-  const { visit, by } = actorOf(actor)
   if (user.disabledAt === null)
-    await commitEnding(services, user, 'user_disabled', actor, () => [
+    await commitEnding(services, user, 'user_disabled', actor, async () => [
       users.disableUser(user.id, services.now()),
-      services.audit.write({
-        event: 'user.updated',
-        visit,
-        userId: user.id,
-        reason: 'disabled',
-        detail: { by },
-      }),
+      ...(await staysAdministered(services, user)),
+      ...toldOf(services, actor, { event: 'user.updated', userId: user.id, reason: 'disabled' }),
     ])
   return showUser(services, user.id)
 }
@@ -87,17 +101,10 @@ export const disableUser = async (services: UserNeeds, name: string, actor: Acto
 /** Lets a disabled user sign in again; what had ended stays so. */
 export const enableUser = async (services: UserNeeds, name: string, actor: Actor): Promise<Member> => {
   const user = await requireUser(services, name)
-  const { visit, by } = actorOf(actor)
   if (user.disabledAt !== null)
     await services.store.commit([
       users.enableUser(user.id, services.now()),
-      services.audit.write({
-        event: 'user.updated',
-        visit,
-        userId: user.id,
-        reason: 'enabled',
-        detail: { by },
-      }),
+      ...toldOf(services, actor, { event: 'user.updated', userId: user.id, reason: 'enabled' }),
     ])
   return showUser(services, user.id)
 }
@@ -108,15 +115,14 @@ export const enableUser = async (services: UserNeeds, name: string, actor: Actor
  */
 export const deleteUser = async (services: UserNeeds, name: string, actor: Actor): Promise<User> => {
   const user = await requireUser(services, name)
-  const { visit, by } = actorOf(actor)
-  await commitEnding(services, user, 'user_deleted', actor, () => [
+  await commitEnding(services, user, 'user_deleted', actor, async () => [
     users.deleteUser(user.id),
+    ...(await staysAdministered(services, user)),
     forgetConsents(user.id),
-    services.audit.write({
+    ...toldOf(services, actor, {
       event: 'user.deleted',
-      visit,
       userId: user.id,
-      detail: { by, username: user.username, sub: user.sub },
+      detail: { username: user.username, sub: user.sub },
     }),
   ])
   return user

@@ -6,7 +6,7 @@ import type { User } from '../identity/user.ts'
 import * as users from '../identity/user.ts'
 import type { Services } from '../services.ts'
 import { GuardFailed, type Write } from '../store/commit.ts'
-import { type Actor, actorOf } from './actor.ts'
+import { type Actor, differenceOf, toldOf } from './actor.ts'
 import { invalidUser, weakPassword } from './fault-words.ts'
 import { isJsonObject, mergePatch } from './merge-patch.ts'
 import { didYouMean, quoted } from './near-miss.ts'
@@ -161,7 +161,6 @@ export const createUser = async (
   )
   const hash =
     wanted.password === undefined ? undefined : await hashOf(services, rules, wanted.password, user)
-  const { visit, by } = actorOf(actor)
   const names = groups.map(group => group.name)
   await commitUnique(
     services,
@@ -169,11 +168,10 @@ export const createUser = async (
       write,
       ...(hash === undefined ? [] : [storePassword(user.id, hash, at)]),
       ...groups.map(group => joinGroup(user.id, group.id)),
-      services.audit.write({
+      ...toldOf(services, actor, {
         event: 'user.created',
-        visit,
         userId: user.id,
-        detail: { by, username: user.username, role: user.role, groups: names },
+        detail: { username: user.username, role: user.role, groups: names },
       }),
     ],
     user,
@@ -209,6 +207,36 @@ const changed = (user: User, changes: UserChanges): User => {
   }
 }
 
+/** What the audit is told of a user, before and after. */
+const audited = ({ username, email, emailVerified, name, role, claims }: User) => ({
+  username,
+  email,
+  emailVerified,
+  name,
+  role,
+  claims,
+})
+
+/**
+ * The guard of a commit after which a user may administer no more: somebody else still does.
+ *
+ * @throws Refusal `last_administrator` when nobody else would
+ */
+export const staysAdministered = async (
+  { store }: Pick<Services, 'store'>,
+  user: User,
+  nextRole: User['role'] = null,
+): Promise<Write[]> => {
+  if (user.role !== 'admin' || user.disabledAt !== null || nextRole === 'admin') return []
+  const other = await users.anotherAdministrator(store, user.id)
+  if (other) return [other]
+  throw new Refusal(
+    'last_administrator',
+    `${quoted(user.username)} is the last administrator: make somebody else one first`,
+    409,
+  )
+}
+
 /**
  * Changes a user.
  *
@@ -229,24 +257,20 @@ export const updateUser = async (
   const joining = (await requireGroups(services, changes.join ?? [])).filter(
     group => !groups.includes(group.name) && !leaving.some(one => one.id === group.id),
   )
-  const { visit, by } = actorOf(actor)
-  const fields = (['username', 'email', 'emailVerified', 'name', 'role'] as const).filter(
-    field => user[field] !== next[field],
-  )
+  const difference = differenceOf(audited(user), audited(next))
   await commitUnique(
     services,
     [
       users.updateUser(next, services.now()),
+      ...(await staysAdministered(services, user, next.role)),
       ...joining.map(group => joinGroup(user.id, group.id)),
       ...leaving.map(group => leaveGroup(user.id, group.id)),
-      services.audit.write({
+      ...toldOf(services, actor, {
         event: 'user.updated',
-        visit,
         userId: user.id,
         detail: {
-          by,
-          changed: [...fields, ...(changes.claims === undefined ? [] : ['claims'])],
-          ...(fields.includes('role') ? { role: next.role } : {}),
+          changed: Object.keys(difference.after),
+          ...difference,
           joined: joining.map(group => group.name),
           left: leaving.map(group => group.name),
         },

@@ -1,12 +1,11 @@
 /** `lintel outbox`: what is on its way to apps and people, and what did not get there. */
 import { quoted } from '../admin/near-miss.ts'
+import { retryAllDeliveries, retryDelivery } from '../admin/outbox-operations.ts'
 import { Refusal } from '../http/refusal.ts'
-import type { Services } from '../services.ts'
-import { GuardFailed } from '../store/commit.ts'
-import { listOutbox, type OutboxRow, type OutboxState, retry } from '../store/outbox.ts'
+import { listOutbox, type OutboxRow, type OutboxState } from '../store/outbox.ts'
 import type { Describe } from './command.ts'
 import { usageError } from './failure.ts'
-import { onServices } from './on-services.ts'
+import { onServices, operator } from './on-services.ts'
 import { parseGivenNumber } from './option-values.ts'
 import { date, table } from './words.ts'
 
@@ -31,17 +30,6 @@ const outboxView = (row: OutboxRow) => ({
   next_at: row.state === 'pending' ? row.next_at : null,
   ended_at: row.ended_at,
 })
-
-/** @returns whether it had failed and is tried again now */
-const retryOne = async ({ store, now }: Services, id: number): Promise<boolean> => {
-  try {
-    await store.commit([retry(id, now())])
-    return true
-  } catch (error) {
-    if (error instanceof GuardFailed) return false
-    throw error
-  }
-}
 
 export const outboxCommand: Describe = (outbox, terminal) => {
   const list = outbox
@@ -81,12 +69,10 @@ export const outboxCommand: Describe = (outbox, terminal) => {
   onServices(again, terminal, async ({ services, args: [id] }) => {
     const { all } = again.opts<{ all?: boolean }>()
     if ((id === undefined) === (all === undefined)) throw usageError('name a delivery, or say --all')
-    if (id !== undefined && !(await retryOne(services, parseGivenNumber('the id', id))))
-      throw new Refusal('not_found', `there is no failed delivery ${quoted(id)}`, 404)
-    const failed =
-      id === undefined ? await listOutbox(services.store, { limit: 10_000, state: 'failed' }) : []
-    const retried = id === undefined ? [] : [Number(id)]
-    for (const row of failed) if (await retryOne(services, row.id)) retried.push(row.id)
+    const one = id === undefined ? undefined : parseGivenNumber('the id', id)
+    if (one !== undefined && !(await retryDelivery(services, one, operator)))
+      throw new Refusal('not_found', `there is no failed delivery ${quoted(String(one))}`, 404)
+    const retried = one === undefined ? await retryAllDeliveries(services, operator) : [one]
     return {
       value: { retried },
       text: `${retried.length} to be tried again, within a second if the server runs`,

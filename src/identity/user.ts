@@ -67,6 +67,24 @@ const firstAdmin = statement<Record<never, never>, { id: string }>('user.first-a
   knex('user').select('id').where({ role: 'admin' }).whereNull('disabled_at').limit(1),
 )
 
+const otherAdmin = statement<{ id: string }, { id: string }>('user.other-admin', (knex, { id }) =>
+  knex('user').select('id').where({ role: 'admin' }).whereNull('disabled_at').whereNot({ id }).limit(1),
+)
+const witnessing = statement<{ id: string }>('user.witness', (knex, { id }) =>
+  knex('user').where({ id, role: 'admin' }).whereNull('disabled_at').update({ role: 'admin' }),
+)
+
+/**
+ * The write, and guard, for the commit after which a user administers no more: another administrator must still be
+ * one then. It touches the other's row, so of two who take the role from one another one is refused.
+ *
+ * @returns undefined when there is no other
+ */
+export const anotherAdministrator = async (store: Store, id: string): Promise<Write | undefined> => {
+  const other = await store.one(otherAdmin, { id })
+  return other && write(witnessing, { id: other.id })
+}
+
 /** A user named by username, id or sub, as commands and pages name them. */
 export const findUser = async (store: Store, name: string): Promise<User | undefined> => {
   const rows = await store.all(byName, { name, key: identifierKey(name) })

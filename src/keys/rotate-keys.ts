@@ -41,7 +41,12 @@ export const keySettings = ({ keys, tokens }: Pick<Config, 'keys' | 'tokens'>): 
 })
 
 /** Who wants it, as the audit says it. */
-export type KeyActor = { by: string; visit?: Visit }
+export type KeyActor = {
+  by: string
+  visit?: Visit
+  /** What else the audit is told of each change, in the same commit. */
+  alsoTold?: (event: AuditEvent) => AuditEvent[]
+}
 
 type Plan = (keys: readonly KeyLife[], now: number) => KeyChange[]
 
@@ -144,7 +149,7 @@ const carryOut = async (
       await store.commit([
         changedFrom('key', version),
         ...prepared.map(one => one.write),
-        ...events.map(event => audit.write(event)),
+        ...events.flatMap(event => [event, ...(actor.alsoTold?.(event) ?? [])]).map(audit.write),
       ])
     } catch (error) {
       if (error instanceof GuardFailed) return 'overtaken'

@@ -21,6 +21,7 @@ export type AuditEventName =
   | 'consent.refused'
   | 'consent.withdrawn'
   | 'csrf.rejected'
+  | 'delivery.retried'
   | 'grant.revoked'
   | 'group.created'
   | 'group.deleted'
