@@ -4,12 +4,14 @@ import { homeRoute } from './account/home-page.ts'
 import { ownAppsRoute } from './account/own-apps-page.ts'
 import { changePasswordRoute, ownPasswordRoute } from './account/own-password-page.ts'
 import { ownSessionsRoute } from './account/own-sessions-page.ts'
+import { adminRoutes } from './admin/admin-routes.ts'
 import { setUpRoute } from './admin/set-up-page.ts'
 import type { Config } from './config.ts'
 import type { Assets } from './http/assets.ts'
 import { assetsRoute } from './http/assets-route.ts'
 import type { Route } from './http/route.ts'
 import { accountChooserRoute } from './identity/account-chooser-page.ts'
+import { setPasswordRoute } from './identity/set-password-page.ts'
 import { signInRoute } from './identity/sign-in-page.ts'
 import { keyTroubles } from './keys/key-troubles.ts'
 import { keySettings } from './keys/rotate-keys.ts'
@@ -45,6 +47,12 @@ export const makeRoutes = (
 ): Route[] => {
   const { basePath, tokens, sessions, passwords } = config
   const readToken = makeTokenReader(services)
+  const troublesOfKeys = (): string[] => keyTroubles(services, keySettings(config))
+  const troubles = (): string[] => [
+    ...readiness.warnings,
+    ...readiness.publicAddress.map(({ message }) => message),
+    ...troublesOfKeys(),
+  ]
   const routes: Route[] = [
     ...authorizeRoutes(services, tokens, basePath),
     consentRoute(services, tokens, basePath),
@@ -58,14 +66,16 @@ export const makeRoutes = (
     signInRoute(services, sessions, basePath),
     accountChooserRoute(services, basePath),
     setUpRoute(services, { sessions, minLength: passwords.minLength }, basePath),
-    homeRoute(services, { account: `${basePath}/account` }),
+    setPasswordRoute(services, { sessions, minLength: passwords.minLength }, basePath),
+    homeRoute(services, { account: `${basePath}/account`, admin: `${basePath}/admin` }),
     accountRoute(services, basePath),
     ownSessionsRoute(services, basePath),
     ownAppsRoute(services, basePath),
     ownPasswordRoute(services, passwords, basePath),
     changePasswordRoute(basePath),
+    ...adminRoutes(services, config, { readToken, troubles }),
     assetsRoute(assets),
-    ...healthRoutes(services, readiness, () => keyTroubles(services, keySettings(config))),
+    ...healthRoutes(services, readiness, troublesOfKeys),
   ]
   return [...routes, ...discoveryRoutes(services, routes, basePath)]
 }

@@ -17,6 +17,8 @@ export type SessionRule = {
   signedInWithin?: number
   /** How long the person may have been away. */
   idleTtl?: number
+  /** Throws for somebody who may not see the page: before they are asked to sign in again, which would not help. */
+  admits?: (user: User) => Promise<void>
 }
 
 /** Somebody who is signed in at the browser that asks. */
@@ -44,6 +46,7 @@ export const requireSession = async (
   const session = browser?.activeSessionId ? await findSession(store, browser.activeSessionId) : undefined
   const user = session && isAlive(session, now()) ? await findUserById(store, session.userId) : undefined
   if (!browser || !session || !user) throw await throughSignIn(services, ctx, basePath, browser, {})
+  await rule.admits?.(user)
   if (!isFreshEnough(session, rule, now()))
     throw await throughSignIn(services, ctx, basePath, browser, { loginHint: session.username })
   const activity = touchSession(session, now())

@@ -2,6 +2,7 @@ import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { Eta } from 'eta'
 import type Koa from 'koa'
+import type { AdminViews } from './admin-views.ts'
 import type { Assets } from './assets.ts'
 import type { LanguageChoice } from './language.ts'
 import { type Catalogues, direction, pickLocale, translator } from './locale.ts'
@@ -75,6 +76,12 @@ export type SetUpView = Form & {
   username?: string | undefined
   email?: string | undefined
   errors?: FieldError<'username' | 'email' | 'password'>[] | undefined
+}
+
+export type SetPasswordView = Form & {
+  username: string
+  minLength: number
+  fault?: string | undefined
 }
 
 /** `reason` is a name in the group `field-error` of the catalogue. */
@@ -162,13 +169,14 @@ export type OwnPasswordView = Form & {
 }
 
 /** Every page and what it is given. The file of a page is `views/<name>.eta`. */
-export type Views = {
+export type Views = AdminViews & {
   'sign-in': SignInView
   consent: ConsentView
   'account-chooser': AccountChooserView
   logout: LogoutView
   'signed-out': SignedOutView
   'set-up': SetUpView
+  'set-password': SetPasswordView
   error: ErrorView
   'form-post': FormPostView
   home: HomeView
@@ -231,6 +239,10 @@ export function makeRender({ viewsDir, catalogues, assets, basePath }: Options):
       /** A moment as an element: `<%~ it.ago(session.seenAt, it.now) %>`. */
       ago: (at: number, now: number) =>
         `<time datetime="${new Date(at * 1000).toISOString()}" title="${escapeHtml(words.exact(at))}">${escapeHtml(words.ago(at, now) ?? t('page.just_now'))}</time>`,
+      /** The day alone, for what is long ago or still to come. */
+      day: (at: number) =>
+        `<time datetime="${new Date(at * 1000).toISOString()}" title="${escapeHtml(words.exact(at))}">${escapeHtml(words.day(at))}</time>`,
+      number: (value: number) => words.number(value),
       /** A sentence in which the values stand out: `<%~ it.strong('consent.asks', { client }) %>`. */
       strong: (key: string, values: Record<string, string | number>) =>
         escapeHtml(t(key)).replace(/\{(\w+)\}/g, (placeholder, name: string) =>

@@ -1,10 +1,14 @@
-/** Moments in words. Pages cannot know a person's time zone: they say how long ago, and the exact time in UTC. */
+/** Moments and numbers in words. Pages cannot know a person's time zone: they say how long ago, and the exact time in UTC. */
 
 export type TimeWords = {
   /** "3 hours ago"; undefined where it is less than a minute. */
   ago: (at: number, now: number) => string | undefined
   /** "Mar 3, 2025, 2:05 PM UTC" */
   exact: (at: number) => string
+  /** "Mar 3, 2025", in UTC. */
+  day: (at: number) => string
+  /** "12,345" */
+  number: (value: number) => string
 }
 
 /** A unit, its seconds, and from how many seconds on it is used. */
@@ -25,6 +29,8 @@ export const timeWords = (locale: string): TimeWords => {
     timeStyle: 'short',
     timeZone: 'UTC',
   })
+  const days = new Intl.DateTimeFormat(locale, { dateStyle: 'medium', timeZone: 'UTC' })
+  const numbers = new Intl.NumberFormat(locale)
   return {
     ago: (at, now) => {
       // What is ahead of our clock was written by another process just now.
@@ -32,6 +38,8 @@ export const timeWords = (locale: string): TimeWords => {
       const [unit, length] = units.find(([, , from]) => past >= from) ?? []
       return unit && length ? relative.format(-Math.floor(past / length), unit) : undefined
     },
+    day: at => days.format(new Date(at * 1000)),
+    number: value => numbers.format(value),
     exact: at => `${absolute.format(new Date(at * 1000))} UTC`,
   }
 }

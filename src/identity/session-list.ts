@@ -3,11 +3,13 @@ import type { Store } from '../store/database.ts'
 import { seconds } from '../store/single-use.ts'
 import { readAmr, type Session, sessionColumns } from './session.ts'
 
-/** In order of their id, after a cursor; of one user where that is said. */
+type Wanted = { userId?: string | undefined; after?: string; before?: string | undefined; limit?: number }
+
+/** In order of their id, after a cursor; with `before`, the newest first, before that id (or `''`). Of one user where that is said. */
 export const listSessions = async (
   store: Store,
   now: Date,
-  { userId, after = '', limit = 100 }: { userId?: string | undefined; after?: string; limit?: number } = {},
+  { userId, after = '', before, limit = 100 }: Wanted = {},
 ): Promise<Session[]> => {
   const rows = await store.search<Omit<Session, 'amr'> & { amr: string }>(knex => {
     const query = knex('session')
@@ -18,8 +20,9 @@ export const listSessions = async (
       .whereNull('user.disabled_at')
       .andWhere('expires_at', '>', seconds(now))
       .andWhereRaw('seen_at + idle_ttl > ?', [seconds(now)])
-      .orderBy('session.id')
+      .orderBy('session.id', before === undefined ? 'asc' : 'desc')
       .limit(limit)
+    if (before) query.where('session.id', '<', before)
     return userId === undefined ? query : query.andWhere({ user_id: userId })
   })
   return rows.map(row => ({ ...row, amr: readAmr(row.amr) }))

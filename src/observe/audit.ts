@@ -157,6 +157,35 @@ export const forgetAudit = (upTo: number, limit: number): Write => write(forgett
 export const listAudit = async (store: Store, limit: number): Promise<AuditRow[]> =>
   (await store.all(listing, { limit })).reverse()
 
+/** How many events are looked through at once for those of some names: no index is kept for so seldom a question. */
+const window = 20_000
+
+/**
+ * Events of these names, newest first, before an id.
+ *
+ * @returns the events, and the id that older ones lie before; undefined at the beginning of the audit
+ */
+export const searchAudit = async (
+  store: Store,
+  names: readonly AuditEventName[],
+  { before, limit }: { before?: number | undefined; limit: number },
+): Promise<{ rows: AuditRow[]; next: number | undefined }> => {
+  const [newest] = await store.all(listing, { limit: 1 })
+  const from = Math.min(before ?? Number.MAX_SAFE_INTEGER, (newest?.id ?? 0) + 1)
+  const rows = await store.search<AuditRow>(knex =>
+    knex('audit')
+      .select(auditColumns)
+      .whereIn('event', names)
+      .where('id', '<', from)
+      .where('id', '>=', from - window)
+      .orderBy('id', 'desc')
+      .limit(limit + 1),
+  )
+  const shown = rows.slice(0, limit)
+  const next = rows.length > limit ? shown.at(-1)?.id : from - window
+  return { rows: shown, next: next !== undefined && next > 1 ? next : undefined }
+}
+
 /** The next events after this one, oldest first. */
 export const auditAfter = (store: Store, id: number, limit: number): Promise<AuditRow[]> =>
   store.all(paging, { after: id, limit })

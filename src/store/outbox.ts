@@ -148,6 +148,18 @@ export const listOutbox = async (
   return (await store.all(listing, { state, client_id: clientId, limit })).reverse()
 }
 
+/** The newest entries first, of those before an id; of one state where that is said. Read by administrators only. */
+export const pageOfOutbox = (
+  store: Store,
+  { before, state, limit }: { before?: number | undefined; state?: OutboxState | undefined; limit: number },
+): Promise<OutboxRow[]> =>
+  store.search<OutboxRow>(knex => {
+    const query = knex('outbox').select(columns).orderBy('id', 'desc').limit(limit)
+    if (state !== undefined) query.where({ state })
+    if (before !== undefined) query.where('id', '<', before)
+    return query
+  })
+
 /** Deletes deliveries that ended long ago. */
 export const cleanOutbox = cleanUp(
   'outbox',

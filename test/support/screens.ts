@@ -1,5 +1,6 @@
 /** Every page of ours as people meet it, and the way there: for looking at, for axe, for the pictures in docs/screens. */
 import type { Page } from 'playwright-core'
+import { adminScreens } from './admin-screens.ts'
 import { authorizeUrl, pkcePair } from './flow.ts'
 import type { TestClient, TestServer } from './server.ts'
 import { htmlPage } from './site.ts'
@@ -62,6 +63,7 @@ const signedIn = async (world: World, page: Page, user: Parameters<TestServer['c
 }
 
 const screensInEnglish: readonly Screen[] = [
+  ...adminScreens,
   {
     name: 'sign-in',
     heading: 'Sign in',
@@ -338,6 +340,9 @@ const germanHeadings: Record<string, string> = {
   account: 'Alice Example',
   'own-password-refused': 'Passwort ändern',
   'error-redirect-uri': 'Wir können Sie nicht zu dieser App zurückschicken',
+  'admin-overview': 'Übersicht',
+  'admin-app': 'Field Notes',
+  'admin-keys': 'Signaturschlüssel',
 }
 
 export const screens: readonly Screen[] = [
