@@ -2,7 +2,7 @@
  * A test sign-in: the authorization that an app would ask for, run by an administrator for themselves, with PKCE, and
  * the tokens that it would get. It goes through what `/authorize` and `/token` go through, and no redirect is made: the
  * answer has the app's registered redirect URI in it and stays here. What it gives is revoked before it is shown, and
- * shown without signatures (docs/decisions, test sign-in).
+ * shown without signatures (docs/decisions/0009-test-sign-in.md).
  */
 import { createHash, randomBytes } from 'node:crypto'
 import type { Context } from 'koa'
