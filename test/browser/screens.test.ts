@@ -32,7 +32,11 @@ const picture = async (page: Page, name: string): Promise<void> => {
   if (process.env['SCREENS']) await page.screenshot({ path: join(folder, `${name}.png`), fullPage: true })
 }
 
-describe.each(screens)('the page $name', ({ name, heading, locale = 'en-US', open }) => {
+const wanted = screens.filter(
+  ({ isSeldom }) => !isSeldom || process.env['SCREENS'] || process.env['LINTEL_TEST_LONG'],
+)
+
+describe.each(wanted)('the page $name', ({ name, heading, locale = 'en-US', open }) => {
   it('has nothing that axe objects to, light or dark, and fits 360 pixels', async () => {
     const world = await startWorld(chromium)
     const { page } = await world.person({

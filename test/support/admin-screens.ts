@@ -91,7 +91,7 @@ const userId = async ({ services }: TestServer, username: string): Promise<strin
 export const adminScreens: readonly Screen[] = [
   { name: 'admin-overview', heading: 'Overview', open: at('', refuse) },
   { name: 'admin-apps', heading: 'Apps', open: at('/apps') },
-  { name: 'admin-app-kinds', heading: 'New app', open: at('/new/app') },
+  { isSeldom: true, name: 'admin-app-kinds', heading: 'New app', open: at('/new/app') },
   {
     name: 'admin-app-refused',
     heading: 'New web app with a server',
@@ -121,8 +121,13 @@ export const adminScreens: readonly Screen[] = [
       await page.waitForSelector('#result')
     }),
   },
-  { name: 'admin-app-delete', heading: 'Delete Field Notes?', open: at('/apps/field-notes/delete') },
-  { name: 'admin-users', heading: 'Users', open: at('/users') },
+  {
+    isSeldom: true,
+    name: 'admin-app-delete',
+    heading: 'Delete Field Notes?',
+    open: at('/apps/field-notes/delete'),
+  },
+  { isSeldom: true, name: 'admin-users', heading: 'Users', open: at('/users') },
   {
     name: 'admin-user',
     heading: 'Grace Hopper',
@@ -131,6 +136,7 @@ export const adminScreens: readonly Screen[] = [
     }),
   },
   {
+    isSeldom: true,
     name: 'admin-user-created',
     heading: 'Carol Reed',
     open: at('/new/user', async (_, page) => {
@@ -159,9 +165,9 @@ export const adminScreens: readonly Screen[] = [
       await expectHeading(page, 'Choose a password')
     }),
   },
-  { name: 'admin-groups', heading: 'Groups', open: at('/groups') },
-  { name: 'admin-apis', heading: 'APIs', open: at('/apis') },
-  { name: 'admin-sessions', heading: 'Sessions', open: at('/sessions') },
+  { isSeldom: true, name: 'admin-groups', heading: 'Groups', open: at('/groups') },
+  { isSeldom: true, name: 'admin-apis', heading: 'APIs', open: at('/apis') },
+  { isSeldom: true, name: 'admin-sessions', heading: 'Sessions', open: at('/sessions') },
   { name: 'admin-refusals', heading: 'Refusals', open: at('/refusals', refuse) },
   {
     name: 'admin-keys',

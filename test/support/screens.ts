@@ -12,6 +12,8 @@ export type Screen = {
   heading: string
   /** The language of the browser; English where none is named. */
   locale?: string
+  /** Made of what other pages show as well: looked at for pictures and in the long tests only. */
+  isSeldom?: boolean
   /** Goes there; the page then stays. */
   open: (world: World, page: Page) => Promise<void>
 }
