@@ -19,10 +19,11 @@ export async function waitForAnswer(state) {
   const { port } = /** @type {import('node:net').AddressInfo} */ (server.address())
   const redirectUri = `http://127.0.0.1:${port}/callback`
   const answer = new Promise((resolve, reject) => {
-    const tooLong = setTimeout(
-      () => reject(new Error(`nobody signed in within ${minutes} minutes`)),
-      minutes * 60_000,
-    )
+    const tooLong = setTimeout(() => {
+      server.close()
+      server.closeAllConnections()
+      reject(new Error(`nobody signed in within ${minutes} minutes`))
+    }, minutes * 60_000)
     server.on('request', (request, response) => {
       const url = request.url?.startsWith('/callback?') ? new URL(request.url, redirectUri) : undefined
       // Any page in the browser can call this port. Only who knows the state is the provider's answer.

@@ -261,6 +261,15 @@ it('one password opens every app and the terminal, one sign-out closes them, Ctr
   )
   expect(await context.cookies([board, tasks])).toEqual([])
 
+  // What anybody could post ends nothing.
+  for (const port of [base + 1, base + 2, base + 4]) {
+    const forged = new URLSearchParams({ logout_token: 'eyJhbGciOiJub25lIn0.e30.' })
+    const answer = await fetch(`http://localhost:${port}/backchannel-logout`, {
+      method: 'POST',
+      body: forged,
+    })
+    expect(answer.status).toBe(400)
+  }
   await atShop.click('[data-action=sign-out]')
   await atShop.waitForSelector('[data-action=sign-in]')
   expect(new URL(atShop.url()).origin).toBe(shop)
