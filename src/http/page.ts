@@ -34,7 +34,7 @@ export type SignInView = Form & {
 }
 
 export type ConsentView = Form & {
-  client: Asker & { redirectHost: string; isLocal: boolean }
+  client: Asker & { redirectHost: string; isLocal: boolean; registeredItself?: boolean }
   user: Person
   /** The title of a standard scope comes from the catalogue; `data` is what the app would see. */
   scopes: {

@@ -71,7 +71,12 @@ export const consentRoute = (
       {
         action: ctx.path,
         formToken: formTokenFor(browser, ctx.path),
-        client: { ...askerOf(client), ...destination(request.replyTo.redirectUri) },
+        client: {
+          ...askerOf(client),
+          ...destination(request.replyTo.redirectUri),
+          // Its name and links are its own words: nobody here has looked at them.
+          registeredItself: client.registration !== undefined,
+        },
         user: { username: person.username, name: person.name ?? undefined },
         scopes: shownScopes(scope, consented, resources),
         // What is new stands out only beside what is not.
