@@ -42,6 +42,7 @@ export const accountRoute = (services: Needs, basePath: string): Route => {
           sessions: sessions.length,
           apps: apps.length,
           passwordChangedAt: password?.changedAt,
+          isAdmin: user.role === 'admin',
         })
       },
     },

@@ -129,6 +129,7 @@ export type AccountView = AccountRoom & {
   sessions: number
   apps: number
   passwordChangedAt?: number | undefined
+  isAdmin: boolean
 }
 
 export type OwnSessionsView = Form &

@@ -57,6 +57,22 @@ it('opening it is activity: the session does not end by idleness (architecture s
   expect(headingOf(await browser.open('/account'))).toBe('alice')
 })
 
+it('leads administrators to their rooms, and nobody else', async () => {
+  const [alice, grace] = [
+    await server.createUser(),
+    await server.createUser({ username: 'grace', role: 'admin' }),
+  ]
+  for (const [person, leads] of [
+    [alice, false],
+    [grace, true],
+  ] as const) {
+    const browser = server.browser()
+    await openAs(browser, person)
+    for (const path of ['/', '/account'])
+      expect((await browser.open(path)).body.includes('href="/admin"'), person.username + path).toBe(leads)
+  }
+})
+
 it('an issuer with a path has it all under its path, and the well-known address at the root too', async () => {
   await server.stop()
   server = await startServer({ issuer: 'http://localhost:4999/id' })

@@ -190,6 +190,7 @@ const samples: { [Name in ViewName]: [title: string, data: Views[Name]][] } = {
         signedInAt: now - 30,
         sessions: 3,
         apps: 1,
+        isAdmin: true,
         passwordChangedAt: now - 86_400 * 100,
       },
     ],
@@ -202,6 +203,7 @@ const samples: { [Name in ViewName]: [title: string, data: Views[Name]][] } = {
         signedInAt: now,
         sessions: 1,
         apps: 0,
+        isAdmin: true,
       },
     ],
   ],
@@ -493,6 +495,7 @@ describe('names that are not names (SEC-105)', () => {
         signedInAt: now,
         sessions: 1,
         apps: 1,
+        isAdmin: true,
       }),
       render('own-sessions', 'en', {
         ...form,
