@@ -10,6 +10,14 @@ export type CookieJar = {
 
 const longestValue = 200
 
+/** The values of a cookie, as often as it was sent. */
+export const cookiesNamed = (ctx: Context, name: string): string[] =>
+  (ctx.req.headers.cookie ?? '')
+    .split(';')
+    .map(pair => pair.trim())
+    .filter(pair => pair.startsWith(`${name}=`))
+    .map(pair => pair.slice(name.length + 1))
+
 /**
  * `__Host-lintel` with `Secure` on https; `lintel-<port>` on a plain-http loopback issuer, because ports do not
  * separate cookies and two providers on one machine would sign each other out (architecture section 4).
@@ -19,23 +27,15 @@ export const cookieJar = (issuer: string): CookieJar => {
   const secure = url.protocol === 'https:'
   const name = secure ? '__Host-lintel' : `lintel-${url.port || '80'}`
   const attributes = `; Path=/; HttpOnly; SameSite=Lax${secure ? '; Secure' : ''}`
-  const start = `${name}=`
   return {
     read: ctx => {
-      const header = ctx.req.headers.cookie
-      if (header === undefined) return undefined
-      const values = header
-        .split(';')
-        .map(pair => pair.trim())
-        .filter(pair => pair.startsWith(start))
+      const values = cookiesNamed(ctx, name)
       const [only] = values
-      if (values.length !== 1 || only === undefined || only.length > start.length + longestValue)
-        return undefined
-      return only.slice(start.length)
+      return values.length === 1 && only !== undefined && only.length <= longestValue ? only : undefined
     },
     set: (ctx, value, maxAge) => {
       const life = maxAge === undefined ? '' : `; Max-Age=${maxAge}`
-      ctx.res.setHeader('Set-Cookie', `${start}${value}${attributes}${life}`)
+      ctx.res.setHeader('Set-Cookie', `${name}=${value}${attributes}${life}`)
     },
   }
 }

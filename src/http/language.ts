@@ -1,5 +1,6 @@
 /** The language that somebody chose at the foot of a page. It is no secret, so it has a cookie of its own that outlives sign-outs. */
 import type { Context } from 'koa'
+import { cookiesNamed } from './cookies.ts'
 
 const parameter = 'lang'
 
@@ -34,7 +35,7 @@ export const languageChoice = (issuer: string, locales: readonly string[]): Lang
       const now = known(new URLSearchParams(ctx.querystring).get(parameter))
       // Only our own links are remembered: another site may show a page of ours, not change what somebody chose.
       if (now !== undefined && ctx.req.headers['sec-fetch-site'] === 'same-origin') remember(ctx, now)
-      return now ?? known(cookieNamed(ctx, cookie))
+      return now ?? known(cookiesNamed(ctx, cookie)[0])
     },
     links: (ctx, current, parameters) =>
       locales.map(locale => ({
@@ -51,10 +52,3 @@ const nameOf = (locale: string): string => {
   const name = new Intl.DisplayNames(locale, { type: 'language' }).of(locale) ?? locale
   return name.charAt(0).toLocaleUpperCase(locale) + name.slice(1)
 }
-
-const cookieNamed = (ctx: Context, name: string): string | undefined =>
-  ctx.req.headers.cookie
-    ?.split(';')
-    .map(pair => pair.trim())
-    .find(pair => pair.startsWith(`${name}=`))
-    ?.slice(name.length + 1)
