@@ -7,7 +7,7 @@ import { Refusal } from '../http/refusal.ts'
 import type { Route } from '../http/route.ts'
 import { visitOf } from '../http/visit.ts'
 import { acrOf } from '../identity/assurance.ts'
-import { type Browser, checkOwnForm, formTokenFor, newBrowser, presentBrowser } from '../identity/browser.ts'
+import { type Browser, checkOwnForm, formTokenFor, presentOrNewBrowser } from '../identity/browser.ts'
 import { findLink, newLink } from '../identity/one-time-link.ts'
 import { passwordFault, storePassword } from '../identity/password.ts'
 import { type SessionSettings, signInWrites } from '../identity/sign-in.ts'
@@ -141,12 +141,7 @@ export const setUpRoute = (
     handlers: {
       GET: async ctx => {
         await openLink(Params.parse(ctx.querystring).get('token'))
-        const known = await presentBrowser(services, ctx)
-        if (known) return show(ctx, known, {}, [])
-        const fresh = newBrowser(now())
-        await store.commit([fresh.write])
-        cookies.set(ctx, fresh.cookie)
-        show(ctx, fresh.browser, {}, [])
+        show(ctx, await presentOrNewBrowser(services, ctx), {}, [])
       },
       POST: create,
     },

@@ -59,6 +59,19 @@ export const presentBrowser = async (services: BrowserNeeds, ctx: Context): Prom
   return { id: presented.id, secret: presented.secret, ...row }
 }
 
+/** The browser that sent this request, or a new one, which has its cookie from this answer on. */
+export const presentOrNewBrowser = async (
+  services: BrowserNeeds & Pick<Services, 'now'>,
+  ctx: Context,
+): Promise<Browser> => {
+  const known = await presentBrowser(services, ctx)
+  if (known) return known
+  const { browser, cookie, write } = newBrowser(services.now())
+  await services.store.commit([write])
+  services.cookies.set(ctx, cookie)
+  return browser
+}
+
 /** The same browser as it is stored now: another answer may have changed its secret meanwhile. */
 export const readAgain = async (store: Store, browser: Browser): Promise<Browser | undefined> => {
   const row = await store.one(reading, { id: browser.id })

@@ -9,7 +9,7 @@ import { visitOf } from '../http/visit.ts'
 import type { Services } from '../services.ts'
 import { GuardFailed, type Write } from '../store/commit.ts'
 import { acrOf } from './assurance.ts'
-import { type Browser, checkOwnForm, formTokenFor, newBrowser, presentBrowser } from './browser.ts'
+import { type Browser, checkOwnForm, formTokenFor, presentOrNewBrowser } from './browser.ts'
 import { findLink } from './one-time-link.ts'
 import { minLengthFor, passwordFault, storePassword } from './password.ts'
 import { endSessions, sessionsOfUser } from './session.ts'
@@ -97,12 +97,7 @@ export const setPasswordRoute = (
     handlers: {
       GET: async ctx => {
         const { user } = await openLink(ctx)
-        const known = await presentBrowser(services, ctx)
-        if (known) return show(ctx, known, user)
-        const fresh = newBrowser(now())
-        await store.commit([fresh.write])
-        cookies.set(ctx, fresh.cookie)
-        show(ctx, fresh.browser, user)
+        show(ctx, await presentOrNewBrowser(services, ctx), user)
       },
       POST: async ctx => {
         const form = await readFormBody(ctx)
