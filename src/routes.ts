@@ -47,11 +47,10 @@ export const makeRoutes = (
 ): Route[] => {
   const { basePath, tokens, sessions, passwords } = config
   const readToken = makeTokenReader(services)
-  const troublesOfKeys = (): string[] => keyTroubles(services, keySettings(config))
   const troubles = (): string[] => [
     ...readiness.warnings,
     ...readiness.publicAddress.map(({ message }) => message),
-    ...troublesOfKeys(),
+    ...keyTroubles(services, keySettings(config)),
   ]
   const routes: Route[] = [
     ...authorizeRoutes(services, tokens, basePath),
@@ -75,7 +74,7 @@ export const makeRoutes = (
     changePasswordRoute(basePath),
     ...adminRoutes(services, config, { readToken, troubles }),
     assetsRoute(assets),
-    ...healthRoutes(services, readiness, troublesOfKeys),
+    ...healthRoutes(services, readiness, troubles),
   ]
   return [...routes, ...discoveryRoutes(services, routes, basePath)]
 }

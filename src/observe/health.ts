@@ -33,46 +33,39 @@ const checks = async (
 /**
  * The two routes. `?verbose` tells what is wrong, to whoever asks from this machine.
  *
- * @param troubles further warnings, looked for when somebody asks
+ * @param troubles what operators should know, looked for when somebody asks
  */
 export const healthRoutes = (
   services: Pick<Services, 'store'>,
   readiness: Readiness,
   troubles: () => string[],
-): Route[] => {
-  const warnings = (): string[] => [
-    ...readiness.warnings,
-    ...readiness.publicAddress.map(({ message }) => message),
-    ...troubles(),
-  ]
-  return [
-    {
-      path: '/livez',
-      kind: 'endpoint',
-      handlers: {
-        GET: ctx => {
-          ctx.body = { status: 'ok' }
-        },
+): Route[] => [
+  {
+    path: '/livez',
+    kind: 'endpoint',
+    handlers: {
+      GET: ctx => {
+        ctx.body = { status: 'ok' }
       },
     },
-    {
-      path: '/readyz',
-      kind: 'endpoint',
-      handlers: {
-        GET: async ctx => {
-          const failures = await checks(services, readiness)
-          const isReady = Object.keys(failures).length === 0
-          const verbose = new URLSearchParams(ctx.querystring).has('verbose') && isFromHere(ctx)
-          if (!isReady && !verbose) throw temporarilyUnavailable('not ready')
-          ctx.status = isReady ? 200 : 503
-          ctx.body = verbose
-            ? { status: isReady ? 'ok' : 'failed', failures, warnings: warnings() }
-            : { status: 'ok' }
-        },
+  },
+  {
+    path: '/readyz',
+    kind: 'endpoint',
+    handlers: {
+      GET: async ctx => {
+        const failures = await checks(services, readiness)
+        const isReady = Object.keys(failures).length === 0
+        const verbose = new URLSearchParams(ctx.querystring).has('verbose') && isFromHere(ctx)
+        if (!isReady && !verbose) throw temporarilyUnavailable('not ready')
+        ctx.status = isReady ? 200 : 503
+        ctx.body = verbose
+          ? { status: isReady ? 'ok' : 'failed', failures, warnings: troubles() }
+          : { status: 'ok' }
       },
     },
-  ]
-}
+  },
+]
 
 /** From this machine, and not through a proxy on it. */
 const isFromHere = ({ req }: Context): boolean =>
