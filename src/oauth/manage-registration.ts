@@ -5,12 +5,11 @@ import type { Route } from '../http/route.ts'
 import { visitOf } from '../http/visit.ts'
 import { GuardFailed, type Write } from '../store/commit.ts'
 import { equalInConstantTime, hashSecret, readSecret } from '../store/secret.ts'
-import { seconds } from '../store/single-use.ts'
 import { readBearer } from './bearer.ts'
 import { type Client, deleteClient, needsSecret, readClient, updateClient } from './client/client.ts'
 import { type ClientMetadata, metadataNames, parseClientMetadata } from './client/client-metadata.ts'
 import { findRegistration, keepSoftwareStatement, type Registration } from './client/registration.ts'
-import { deleteSecrets, newClientSecret } from './client/secrets-of-clients.ts'
+import { deleteSecrets, liveSecrets, newClientSecret } from './client/secrets-of-clients.ts'
 import type { ReadStatement } from './client/software-statement.ts'
 import { invalidRequest, invalidSoftwareStatement, invalidToken } from './errors.ts'
 import { offeredBy } from './offered.ts'
@@ -65,9 +64,11 @@ const ownMetadata = (
   const odd = notToSend.find(name => name in metadata)
   if (odd !== undefined) throw invalidRequest(`${odd} must not be sent (RFC 7592 section 2.2)`)
   if (client_id !== client.id) throw invalidRequest('client_id must be sent, and be the one of this client')
-  const live = client.secrets.filter(one => one.expiresAt === null || one.expiresAt > seconds(now))
   const presented = typeof client_secret === 'string' ? hashSecret(client_secret) : ''
-  if (client_secret !== undefined && !live.some(one => equalInConstantTime(one.hash, presented)))
+  if (
+    client_secret !== undefined &&
+    !liveSecrets(client.secrets, now).some(one => equalInConstantTime(one.hash, presented))
+  )
     throw invalidRequest('client_secret is not the one of this client; it cannot be chosen')
   return metadata
 }
@@ -137,12 +138,12 @@ const secretChange = (
   return { made: secret, writes: [write] }
 }
 
-const changedNames = (before: ClientMetadata, after: ClientMetadata): string[] =>
-  metadataNames.anybody.filter(name => {
-    const of = (metadata: ClientMetadata): unknown =>
-      Object.entries(metadata).find(([key]) => key === name)?.[1]
-    return JSON.stringify(of(before)) !== JSON.stringify(of(after))
-  })
+const changedNames = (before: ClientMetadata, after: ClientMetadata): string[] => {
+  const [was, is] = [before, after].map(metadata => new Map<string, unknown>(Object.entries(metadata)))
+  return metadataNames.anybody.filter(
+    name => JSON.stringify(was?.get(name)) !== JSON.stringify(is?.get(name)),
+  )
+}
 
 const remove = async (services: RegistrationNeeds, ctx: Context): Promise<void> => {
   const { client } = await authenticate(services, ctx)

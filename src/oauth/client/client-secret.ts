@@ -6,7 +6,7 @@ import { equalInConstantTime, hashSecret } from '../../store/secret.ts'
 import { seconds } from '../../store/single-use.ts'
 import type { Presented } from './auth-methods.ts'
 import type { Client } from './client.ts'
-import { markSecretUsed } from './secrets-of-clients.ts'
+import { liveSecrets, markSecretUsed } from './secrets-of-clients.ts'
 
 /** Longer than any secret; what is longer is not even hashed. */
 const longestSecret = 1000
@@ -52,8 +52,9 @@ export const verifySecret = async (
   { store, now, log }: Pick<Services, 'store' | 'now' | 'log'>,
 ): Promise<string | undefined> => {
   const hashes = secrets.filter(secret => secret.length <= longestSecret).map(hashSecret)
-  const live = client.secrets.filter(one => one.expiresAt === null || one.expiresAt > seconds(now()))
-  const matching = live.filter(one => hashes.some(hash => equalInConstantTime(hash, one.hash)))
+  const matching = liveSecrets(client.secrets, now()).filter(one =>
+    hashes.some(hash => equalInConstantTime(hash, one.hash)),
+  )
   const [used] = matching
   if (!used) return 'wrong_credentials'
   const marks = markSecretUsed(used, now())

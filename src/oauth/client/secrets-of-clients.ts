@@ -32,6 +32,10 @@ const readingSecrets = statement<{ id: string }, ClientSecret>('client_secret.re
 export const secretsOf = (store: Store, clientId: string): Promise<ClientSecret[]> =>
   store.all(readingSecrets, { id: clientId })
 
+/** The secrets that have not ended. */
+export const liveSecrets = (secrets: readonly ClientSecret[], now: Date): ClientSecret[] =>
+  secrets.filter(({ expiresAt }) => expiresAt === null || expiresAt > seconds(now))
+
 const insertingSecret = insertion<{
   id: string
   client_id: string

@@ -7,7 +7,7 @@ import { temporarilyUnavailable } from '../../http/refusal.ts'
 import type { Services } from '../../services.ts'
 import { invalidSoftwareStatement, unapprovedSoftwareStatement } from '../errors.ts'
 import { assertionAlgorithms } from './assertion-algorithms.ts'
-import { otherTypes } from './client-assertion.ts'
+import { isSoundHeader } from './foreign-header.ts'
 import { makeRemoteKeySets, readKeySet } from './remote-key-sets.ts'
 
 const longestStatement = 16 * 1024
@@ -56,16 +56,9 @@ export const makeStatementReader = (
 const whoseIsIt = async (statement: string): Promise<{ issuer: string; kid: string | undefined }> => {
   const { decodeJwt, decodeProtectedHeader } = await import('jose')
   try {
-    const { kid, typ, jwk, jku, x5u, x5c } = decodeProtectedHeader(statement)
+    const header = decodeProtectedHeader(statement)
     const { iss } = decodeJwt(statement)
-    // A key from the wire is nobody's key; a token of another type vouches for nothing (RFC 8725 section 3.12).
-    const isOther = otherTypes.includes(
-      String(typ ?? '')
-        .toLowerCase()
-        .replace(/^application\//, ''),
-    )
-    if (!jwk && !jku && !x5u && !x5c && !isOther && typeof iss === 'string' && (kid?.length ?? 0) <= 300)
-      return { issuer: iss, kid }
+    if (isSoundHeader(header) && typeof iss === 'string') return { issuer: iss, kid: header.kid }
   } catch (cause) {
     throw invalidSoftwareStatement('software_statement cannot be read', { cause })
   }
