@@ -9,12 +9,12 @@ import type { Context } from 'koa'
 import type { TestSignInView } from '../http/admin-views.ts'
 import { Params } from '../http/params.ts'
 import { Refusal } from '../http/refusal.ts'
-import { newCode } from '../oauth/authorize/code.ts'
 import { grantedScope, nextStep } from '../oauth/authorize/next-step.ts'
 import { ReplyTo } from '../oauth/authorize/reply-to.ts'
 import { parseAuthorizationRequest } from '../oauth/authorize/request.ts'
+import { newGrant } from '../oauth/authorize/respond.ts'
 import type { Client } from '../oauth/client/client.ts'
-import { newAuthorization, revokeAuthorization } from '../oauth/grant/authorization.ts'
+import { revokeAuthorization } from '../oauth/grant/authorization.ts'
 import { claimsOf } from '../oauth/grant/claims.ts'
 import { consentsOf } from '../oauth/grant/consent.ts'
 import { type GrantNeeds, grants } from '../oauth/token/grants.ts'
@@ -92,28 +92,10 @@ const asPerson = async (
   const step = nextStep(request, situation).kind
   const canRefresh = client.grantTypes.has('refresh_token')
   const scope = grantedScope(request, { ...situation, consentedNow: true }, canRefresh)
-  const authorization = newAuthorization(
-    {
-      userId: user.id,
-      clientId: client.id,
-      scope,
-      dropped: request.scope.filter(name => !scope.includes(name)),
-      resources: request.resources,
-      offline: scope.includes('offline_access'),
-      signedIn: { sessionId: session.id, authTime: session.authTime, amr: session.amr, acr: session.acr },
-      ttl: settings.codeTtl + settings.accessTokenTtl,
-    },
-    now(),
-  )
-  const code = newCode(
-    {
-      authorizationId: authorization.id,
-      clientId: client.id,
-      redirectUri: request.replyTo.redirectUri,
-      codeChallenge: request.codeChallenge,
-      nonce: request.nonce,
-      ttl: settings.codeTtl,
-    },
+  const { authTime, amr, acr } = session
+  const { authorizationId, code, writes } = newGrant(
+    { client, request, scope, person: { userId: user.id, sessionId: session.id, authTime, amr, acr } },
+    { codeTtl: settings.codeTtl, ttl: settings.codeTtl + settings.accessTokenTtl },
     now(),
   )
   const told = {
@@ -121,17 +103,17 @@ const asPerson = async (
     clientId: client.id,
     userId: user.id,
     reason: 'test_sign_in',
-    detail: { scope: scope.join(' '), authorization: authorization.id },
+    detail: { scope: scope.join(' '), authorization: authorizationId },
   } as const
-  await store.commit([authorization.write, code.write, ...toldOf(services, admin.actor, told)])
+  await store.commit([...writes, ...toldOf(services, admin.actor, told)])
   const end = [
-    revokeAuthorization(authorization.id, 'test_sign_in', now()),
+    revokeAuthorization(authorizationId, 'test_sign_in', now()),
     ...toldOf(services, admin.actor, { ...told, event: 'grant.revoked' }),
   ]
   const answer = await ending(services, end, readToken, () =>
     redeem(services, settings, ctx, client, {
       grant_type: 'authorization_code',
-      code: code.code,
+      code,
       redirect_uri: request.replyTo.redirectUri,
       code_verifier: verifier,
     }),

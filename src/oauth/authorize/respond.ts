@@ -8,7 +8,7 @@ import { touchSession } from '../../identity/session.ts'
 import type { Services } from '../../services.ts'
 import type { Write } from '../../store/commit.ts'
 import type { Client } from '../client/client.ts'
-import { newAuthorization } from '../grant/authorization.ts'
+import { newAuthorization, type SignedIn } from '../grant/authorization.ts'
 import { addSessionClient } from '../grant/session-clients.ts'
 import { newCode } from './code.ts'
 import type { ReplyTo } from './reply-to.ts'
@@ -29,6 +29,48 @@ export type Answerable = {
 }
 
 /**
+ * An authorization to be and its code, for what a request asked for and is granted.
+ *
+ * @param ttl seconds that anything it gives can live
+ */
+export const newGrant = (
+  {
+    client,
+    request,
+    person,
+    scope,
+  }: Pick<Answerable, 'client' | 'request' | 'scope'> & { person: SignedIn & { userId: string } },
+  { codeTtl, ttl }: { codeTtl: number; ttl: number },
+  now: Date,
+): { authorizationId: string; code: string; writes: [authorization: Write, code: Write] } => {
+  const authorization = newAuthorization(
+    {
+      userId: person.userId,
+      clientId: client.id,
+      scope,
+      dropped: [...request.scope.filter(name => !scope.includes(name)), ...request.ignoredScope],
+      resources: request.resources,
+      offline: scope.includes('offline_access'),
+      signedIn: person,
+      ttl,
+    },
+    now,
+  )
+  const code = newCode(
+    {
+      authorizationId: authorization.id,
+      clientId: client.id,
+      redirectUri: request.replyTo.redirectUri,
+      codeChallenge: request.codeChallenge,
+      nonce: request.nonce,
+      ttl: codeTtl,
+    },
+    now,
+  )
+  return { authorizationId: authorization.id, code: code.code, writes: [authorization.write, code.write] }
+}
+
+/**
  * Answers with a code.
  *
  * @param guard what must still hold in the same commit: the transaction that is answered, a consent that is stored
@@ -42,30 +84,8 @@ export const respondWithCode = async (
 ): Promise<void> => {
   const at = now()
   const canRefresh = client.grantTypes.has('refresh_token')
-  const authorization = newAuthorization(
-    {
-      userId: person.userId,
-      clientId: client.id,
-      scope,
-      dropped: [...request.scope.filter(name => !scope.includes(name)), ...request.ignoredScope],
-      resources: request.resources,
-      offline: scope.includes('offline_access'),
-      signedIn: person,
-      ttl: settings.codeTtl + (canRefresh ? settings.refreshTtl : 0) + settings.accessTokenTtl,
-    },
-    at,
-  )
-  const code = newCode(
-    {
-      authorizationId: authorization.id,
-      clientId: client.id,
-      redirectUri: request.replyTo.redirectUri,
-      codeChallenge: request.codeChallenge,
-      nonce: request.nonce,
-      ttl: settings.codeTtl,
-    },
-    at,
-  )
+  const ttl = settings.codeTtl + (canRefresh ? settings.refreshTtl : 0) + settings.accessTokenTtl
+  const granted = newGrant({ client, request, person, scope }, { codeTtl: settings.codeTtl, ttl }, at)
   const firstUse = [
     addSessionClient(person.sessionId, client.id, at),
     audit.write({
@@ -78,12 +98,11 @@ export const respondWithCode = async (
   ]
   await store.commit([
     ...guard,
-    authorization.write,
-    code.write,
+    ...granted.writes,
     ...(person.knowsClient ? [] : firstUse),
     ...touchSession({ id: person.sessionId, seenAt: person.seenAt }, at),
   ])
-  answer(page, ctx, replyTo.send({ code: code.code }), client.name)
+  answer(page, ctx, replyTo.send({ code: granted.code }), client.name)
 }
 
 /** Sends an answer the way its response mode has it. */
