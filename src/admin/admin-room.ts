@@ -92,6 +92,10 @@ const longestSearch = 200
 export const searchText = (params: Params, name: string): string =>
   (params.get(name) ?? '').slice(0, longestSearch).replace(/[\0\p{Cs}]/gu, '')
 
+/** A cursor that somebody made up is none. */
+export const numberIn = (text: string): number | undefined =>
+  /^\d{1,15}$/.test(text) ? Number(text) : undefined
+
 /** Rows of a list on one page. */
 export const pageSize = 50
 

@@ -3,6 +3,7 @@ import type { AuditLine } from '../http/admin-views.ts'
 import { findUserById } from '../identity/user.ts'
 import type { AuditEventName, AuditRow } from '../observe/audit.ts'
 import type { Services } from '../services.ts'
+import { appNames } from './app-names.ts'
 
 /** What was refused to an app, a person or a browser. */
 export const refusalEvents: readonly AuditEventName[] = [
@@ -27,23 +28,22 @@ export const auditLines = async (
   { store, clients }: Needs,
   rows: readonly AuditRow[],
 ): Promise<AuditLine[]> => {
-  const unique = (ids: (string | null)[]): string[] => [...new Set(ids)].filter(id => id !== null)
-  const people = new Map<string, string | undefined>()
-  const apps = new Map<string, string | undefined>()
-  for (const id of unique(rows.map(row => row.user_id)))
-    people.set(id, (await findUserById(store, id))?.username)
-  for (const id of unique(rows.map(row => row.client_id)))
-    if (/^[\x20-\x7e]{1,200}$/.test(id)) apps.set(id, (await clients.find(id))?.name)
+  const people = new Map<string | null, string | undefined>()
+  for (const id of new Set(rows.map(row => row.user_id)))
+    if (id !== null) people.set(id, (await findUserById(store, id))?.username)
+  const appOf = await appNames(
+    clients,
+    rows.map(row => row.client_id),
+  )
   return rows.map(row => {
-    const [who, app] = [people.get(row.user_id ?? ''), apps.get(row.client_id ?? '')]
+    const who = people.get(row.user_id)
     return {
       at: row.time,
       event: row.event,
       reason: row.reason ?? undefined,
       who: who ?? row.user_id ?? undefined,
       whoId: who === undefined ? undefined : (row.user_id ?? undefined),
-      app: app ?? row.client_id ?? undefined,
-      appId: app === undefined ? undefined : (row.client_id ?? undefined),
+      ...appOf(row.client_id),
       ip: row.ip ?? undefined,
       requestId: row.request_id ?? undefined,
     }

@@ -5,9 +5,9 @@ import type { Route } from '../http/route.ts'
 import type { Services } from '../services.ts'
 import { type OutboxState, pageOfOutbox } from '../store/outbox.ts'
 import { statement } from '../store/statement.ts'
-import { type AdminNeeds, adminRoute, cut, pageSize, searchText } from './admin-room.ts'
+import { type AdminNeeds, adminRoute, cut, numberIn, pageSize, searchText } from './admin-room.ts'
+import { appNames } from './app-names.ts'
 import { retryAllDeliveries, retryDelivery } from './outbox-operations.ts'
-import { numberIn } from './refusals-page.ts'
 
 type Needs = AdminNeeds & Pick<Services, 'clients' | 'wakeOutbox'>
 
@@ -33,9 +33,9 @@ export const outboxRoute = (services: Needs, basePath: string): Route => {
       const state = states.find(one => one === params.get('state'))
       const before = numberIn(searchText(params, 'before'))
       const { shown, last } = cut(await pageOfOutbox(store, { before, state, limit: pageSize + 1 }))
-      const ids = new Set(shown.flatMap(({ client_id }) => client_id ?? []))
-      const apps = new Map(
-        await Promise.all([...ids].map(async id => [id, (await clients.find(id))?.name] as const)),
+      const appOf = await appNames(
+        clients,
+        shown.map(row => row.client_id),
       )
       page(
         ctx,
@@ -45,20 +45,16 @@ export const outboxRoute = (services: Needs, basePath: string): Route => {
           state,
           failed: await failedDeliveries(services),
           next: last === undefined ? undefined : String(last.id),
-          deliveries: shown.map(row => {
-            const app = row.client_id === null ? undefined : apps.get(row.client_id)
-            return {
-              id: row.id,
-              kind: row.kind,
-              app: app ?? row.client_id ?? undefined,
-              appId: app === undefined ? undefined : (row.client_id ?? undefined),
-              state: row.state,
-              attempts: row.attempts,
-              error: row.last_error ?? undefined,
-              createdAt: row.created_at,
-              nextAt: row.state === 'pending' ? row.next_at : undefined,
-            }
-          }),
+          deliveries: shown.map(row => ({
+            id: row.id,
+            kind: row.kind,
+            ...appOf(row.client_id),
+            state: row.state,
+            attempts: row.attempts,
+            error: row.last_error ?? undefined,
+            createdAt: row.created_at,
+            nextAt: row.state === 'pending' ? row.next_at : undefined,
+          })),
         },
         { parameters: state === undefined ? [] : [['state', state]] },
       )

@@ -1,11 +1,12 @@
 /** GET /admin — how the server stands: what wants attention first. */
+import type { Knex } from 'knex'
 import type { Route } from '../http/route.ts'
+import { livingSessions } from '../identity/session-list.ts'
 import type { RotationSettings } from '../keys/rotation.ts'
 import { since } from '../keys/rotation.ts'
 import { listKeys } from '../keys/signing-key.ts'
 import { searchAudit } from '../observe/audit.ts'
 import type { Services } from '../services.ts'
-import { seconds } from '../store/single-use.ts'
 import { type AdminNeeds, adminRoute } from './admin-room.ts'
 import { auditLines, refusalEvents } from './audit-lines.ts'
 import { nextOf } from './keys-page.ts'
@@ -27,31 +28,17 @@ const mostCounted = 10_000
 export const overviewRoute = (services: Needs, facts: OverviewFacts, basePath: string): Route => {
   const { issuer, store, now, page } = services
 
-  const count = async (table: 'user' | 'client'): Promise<string> =>
-    asCounted(
-      await store.search<{ n: number | string }>(knex =>
-        knex.count({ n: '*' }).from(
-          knex(table)
-            .select('id')
-            .limit(mostCounted + 1)
-            .as('some'),
-        ),
+  const count = async (rows: (knex: Knex) => Knex.QueryBuilder): Promise<string> => {
+    const [row] = await store.search<{ n: number | string }>(knex =>
+      knex.count({ n: '*' }).from(
+        rows(knex)
+          .limit(mostCounted + 1)
+          .as('some'),
       ),
     )
-  const countSessions = async (): Promise<string> =>
-    asCounted(
-      await store.search<{ n: number | string }>(knex =>
-        knex.count({ n: '*' }).from(
-          knex('session')
-            .select('id')
-            .whereNull('ended_at')
-            .andWhere('expires_at', '>', seconds(now()))
-            .andWhereRaw('seen_at + idle_ttl > ?', [seconds(now())])
-            .limit(mostCounted + 1)
-            .as('some'),
-        ),
-      ),
-    )
+    const counted = Number(row?.n ?? 0)
+    return counted > mostCounted ? `${mostCounted}+` : String(counted)
+  }
 
   return adminRoute(services, basePath, {
     path: '/admin',
@@ -59,9 +46,9 @@ export const overviewRoute = (services: Needs, facts: OverviewFacts, basePath: s
     confirm: 'nothing',
     show: async (ctx, { frame }) => {
       const [users, clients, sessions, failed, signIns, refusals, keys] = await Promise.all([
-        count('user'),
-        count('client'),
-        countSessions(),
+        count(knex => knex('user').select('id')),
+        count(knex => knex('client').select('id')),
+        count(knex => livingSessions(knex, now())),
         failedDeliveries(services),
         searchAudit(store, ['login.succeeded'], { limit: 5 }),
         searchAudit(store, refusalEvents, { limit: 5 }),
@@ -82,9 +69,4 @@ export const overviewRoute = (services: Needs, facts: OverviewFacts, basePath: s
       })
     },
   })
-}
-
-const asCounted = ([row]: { n: number | string }[]): string => {
-  const counted = Number(row?.n ?? 0)
-  return counted > mostCounted ? `${mostCounted}+` : String(counted)
 }

@@ -3,14 +3,10 @@ import { Params } from '../http/params.ts'
 import type { Route } from '../http/route.ts'
 import { searchAudit } from '../observe/audit.ts'
 import type { Services } from '../services.ts'
-import { type AdminNeeds, adminRoute, searchText } from './admin-room.ts'
+import { type AdminNeeds, adminRoute, numberIn, searchText } from './admin-room.ts'
 import { auditLines, detailOf, refusalEvents } from './audit-lines.ts'
 
 const perPage = 25
-
-/** A cursor that somebody made up is none. */
-export const numberIn = (text: string): number | undefined =>
-  /^\d{1,15}$/.test(text) ? Number(text) : undefined
 
 const textIn = (value: unknown): string | undefined =>
   typeof value === 'string' && value !== '' ? value : undefined

@@ -1,7 +1,15 @@
 /** The living sessions, as lists show them: to those who run the server. */
+import type { Knex } from 'knex'
 import type { Store } from '../store/database.ts'
 import { seconds } from '../store/single-use.ts'
 import { readAmr, type Session, sessionColumns } from './session.ts'
+
+/** Of a read of `session`, those that have not ended: as `isAlive` says it, the user aside. */
+const whereAlive = (query: Knex.QueryBuilder, now: Date): Knex.QueryBuilder =>
+  query
+    .whereNull('ended_at')
+    .andWhere('expires_at', '>', seconds(now))
+    .andWhereRaw('seen_at + idle_ttl > ?', [seconds(now)])
 
 type Wanted = { userId?: string | undefined; after?: string; before?: string | undefined; limit?: number }
 
@@ -16,10 +24,8 @@ export const listSessions = async (
       .join('user', 'user.id', 'session.user_id')
       .select(sessionColumns)
       .where('session.id', '>', after)
-      .whereNull('ended_at')
+      .modify(whereAlive, now)
       .whereNull('user.disabled_at')
-      .andWhere('expires_at', '>', seconds(now))
-      .andWhereRaw('seen_at + idle_ttl > ?', [seconds(now)])
       .orderBy('session.id', before === undefined ? 'asc' : 'desc')
       .limit(limit)
     if (before) query.where('session.id', '<', before)
@@ -27,3 +33,7 @@ export const listSessions = async (
   })
   return rows.map(row => ({ ...row, amr: readAmr(row.amr) }))
 }
+
+/** The read of the living sessions, for counting them. */
+export const livingSessions = (knex: Knex, now: Date): Knex.QueryBuilder =>
+  knex('session').select('id').modify(whereAlive, now)
