@@ -13,7 +13,7 @@ import { type Actor, actorOf, differenceOf, toldOf } from './actor.ts'
 import { isJsonObject, type JsonObject, mergePatch } from './merge-patch.ts'
 import { didYouMean, quoted } from './near-miss.ts'
 
-type Needs = Pick<Services, 'store' | 'now' | 'audit' | 'keys' | 'resources'>
+type Needs = Pick<Services, 'store' | 'now' | 'audit' | 'keys' | 'resources' | 'clients'>
 
 /** A client, its secret when one was made or brought now, and what is allowed and yet not good. */
 export type ClientOutcome = { client: Client; secret?: string | undefined; warnings: string[] }
@@ -93,9 +93,14 @@ const requireObject = (value: unknown): JsonObject => {
   return value
 }
 
-const commitOrConflict = async ({ store }: Pick<Services, 'store'>, writes: Write[]): Promise<void> => {
+/** Commits, and what is kept in memory follows at once. */
+const commitOrConflict = async (
+  services: Pick<Services, 'store' | 'clients'>,
+  writes: Write[],
+): Promise<void> => {
   try {
-    await store.commit(writes)
+    await services.store.commit(writes)
+    services.clients.forget()
   } catch (error) {
     if (!(error instanceof GuardFailed)) throw error
     throw new Refusal('conflict', 'the client was made, changed or deleted meanwhile; try again', 409, {

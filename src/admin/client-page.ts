@@ -1,9 +1,12 @@
 /** GET and POST /admin/apps/:id — an app: what it needs to know of us, its secrets, and settings ready to paste. */
 import type { Context } from 'koa'
+import type { ClientFormView } from '../http/admin-views.ts'
+import type { Refusal } from '../http/refusal.ts'
 import type { Route } from '../http/route.ts'
 import { openidScopes } from '../oauth/parameters/scope.ts'
 import type { Services } from '../services.ts'
 import { type Admin, type AdminNeeds, adminRoute, attempt, idIn } from './admin-room.ts'
+import { faultyField } from './client-fields.ts'
 import { type ClientOutcome, metadataOf, requireClient, rotateSecret } from './client-operations.ts'
 import { recipesFor } from './recipes/client-recipes.ts'
 import { kindOf } from './recipes/recipe.ts'
@@ -83,6 +86,27 @@ export const showClient = async (
   )
 }
 
+/** Shows the form of an app, with what was typed into it and why it was refused. */
+export const showClientForm = (
+  services: ClientPageNeeds,
+  ctx: Context,
+  { frame }: Admin,
+  view: Pick<ClientFormView, 'kind' | 'typed' | 'client' | 'newId'>,
+  refused?: Refusal,
+): void =>
+  services.page(
+    ctx,
+    'client-form',
+    {
+      ...frame,
+      ...view,
+      scopes: scopesOf(services),
+      problem: refused?.description,
+      faulty: refused && faultyField(refused.description),
+    },
+    { status: refused ? 422 : 200, parameters: view.newId === undefined ? [] : [['kind', view.kind]] },
+  )
+
 /** The route. */
 export const clientRoute = (services: ClientPageNeeds, basePath: string): Route =>
   adminRoute(services, basePath, {
@@ -94,7 +118,6 @@ export const clientRoute = (services: ClientPageNeeds, basePath: string): Route 
       const id = idIn(ctx, -1)
       if (form.get('action') !== 'rotate_secret') return showClient(services, ctx, admin, id)
       const { done, refused } = await attempt(() => rotateSecret(services, { id, oldEndsIn }, admin.actor))
-      services.clients.forget()
       await showClient(
         services,
         ctx,

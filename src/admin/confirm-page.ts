@@ -1,4 +1,5 @@
 /** Pages that ask once more before something is gone: an app, a user, a key. */
+import type { Context } from 'koa'
 import { redirect } from '../http/redirect.ts'
 import { notFound } from '../http/refusal.ts'
 import type { Route } from '../http/route.ts'
@@ -25,11 +26,7 @@ type Question = {
 
 const confirmRoute = (services: AdminNeeds, basePath: string, question: Question): Route => {
   const { place, what } = question
-  const show = async (
-    ctx: Parameters<Parameters<typeof adminRoute>[2]['show']>[0],
-    { frame }: Admin,
-    problem?: string,
-  ): Promise<void> => {
+  const show = async (ctx: Context, { frame }: Admin, problem?: string): Promise<void> => {
     const { name, back } = await question.about(idIn(ctx, -2))
     services.page(
       ctx,
@@ -65,10 +62,7 @@ export const confirmRoutes = (services: Needs, keySettings: KeySettings, basePat
         const client = await requireClient(services, id)
         return { id: client.id, name: client.name, back: `/admin/apps/${client.id}` }
       },
-      act: async (id, { actor }) => {
-        await deleteClient(services, id, actor)
-        services.clients.forget()
-      },
+      act: (id, { actor }) => deleteClient(services, id, actor),
       leadsTo: '/admin/apps?done=deleted',
     },
     {

@@ -4,9 +4,9 @@ import { redirect } from '../http/redirect.ts'
 import type { Route } from '../http/route.ts'
 import { newTextKey } from '../store/text-key.ts'
 import { adminRoute, attempt } from './admin-room.ts'
-import { clientKinds, faultyField, isClientKind, patchOf, presets, typedClient } from './client-fields.ts'
+import { clientKinds, isClientKind, patchOf, presets, typedClient } from './client-fields.ts'
 import { createClient } from './client-operations.ts'
-import { type ClientPageNeeds, scopesOf, showClient } from './client-page.ts'
+import { type ClientPageNeeds, showClient, showClientForm } from './client-page.ts'
 import { isJsonObject, mergePatch } from './merge-patch.ts'
 
 /** The route. */
@@ -16,15 +16,10 @@ export const newClientRoute = (services: ClientPageNeeds, basePath: string): Rou
     path: '/admin/new/app',
     place: 'clients',
     confirm: 'look',
-    show: async (ctx, { frame }) => {
+    show: async (ctx, admin) => {
       const kind = Params.parse(ctx.querystring).get('kind')
-      if (!isClientKind(kind)) return page(ctx, 'new-client', { ...frame, kinds: clientKinds })
-      page(
-        ctx,
-        'client-form',
-        { ...frame, kind, typed: {}, newId: newTextKey(now()), scopes: scopesOf(services) },
-        { parameters: [['kind', kind]] },
-      )
+      if (!isClientKind(kind)) return page(ctx, 'new-client', { ...admin.frame, kinds: clientKinds })
+      showClientForm(services, ctx, admin, { kind, typed: {}, newId: newTextKey(now()) })
     },
     change: async (ctx, admin, form) => {
       const kind = form.get('kind')
@@ -36,22 +31,7 @@ export const newClientRoute = (services: ClientPageNeeds, basePath: string): Rou
       const metadata = { ...(isJsonObject(patched) ? patched : {}), client_id: newId }
       const { done, refused } = await attempt(() => createClient(services, metadata, admin.actor))
       if (refused?.error === 'client_id_taken') return redirect(ctx, `${basePath}/admin/apps/${newId}`)
-      if (refused)
-        return page(
-          ctx,
-          'client-form',
-          {
-            ...admin.frame,
-            kind,
-            typed,
-            newId,
-            scopes: scopesOf(services),
-            problem: refused.description,
-            faulty: faultyField(refused.description),
-          },
-          { status: 422 },
-        )
-      services.clients.forget()
+      if (refused) return showClientForm(services, ctx, admin, { kind, typed, newId }, refused)
       await showClient(services, ctx, admin, done.client.id, { done, said: 'created' })
     },
   })

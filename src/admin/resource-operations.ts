@@ -9,7 +9,7 @@ import { GuardFailed, type Write } from '../store/commit.ts'
 import { type Actor, differenceOf, toldOf } from './actor.ts'
 import { didYouMean, quoted } from './near-miss.ts'
 
-type Needs = Pick<Services, 'issuer' | 'store' | 'now' | 'audit' | 'keys'>
+type Needs = Pick<Services, 'issuer' | 'store' | 'now' | 'audit' | 'keys' | 'resources'>
 
 /** The resource of that identifier or id; a trailing slash does not matter. */
 const find = (all: readonly Resource[], name: string): Resource | undefined =>
@@ -102,9 +102,11 @@ const parseScopes = (others: readonly Resource[], scopes: readonly string[]): st
   return [...new Set(scopes)]
 }
 
-const commit = async ({ store }: Pick<Services, 'store'>, writes: Write[]): Promise<void> => {
+/** Commits, and what is kept in memory follows at once. */
+const commit = async (services: Pick<Services, 'store' | 'resources'>, writes: Write[]): Promise<void> => {
   try {
-    await store.commit(writes)
+    await services.store.commit(writes)
+    await services.resources.reload()
   } catch (error) {
     if (!(error instanceof GuardFailed)) throw error
     throw new Refusal('conflict', 'the resource was made, changed or deleted meanwhile; try again', 409, {

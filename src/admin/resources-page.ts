@@ -60,7 +60,6 @@ export const resourcesRoute = (services: Needs, basePath: string): Route => {
           : deleteResource(services, unwanted, admin.actor),
       )
       if (refused) return show(ctx, admin, typed, refused.description)
-      await services.resources.reload()
       redirect(ctx, `${ctx.path}?done=${unwanted === undefined ? 'created' : 'deleted'}`)
     },
   })

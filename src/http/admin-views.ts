@@ -51,6 +51,7 @@ export type OverviewView = AdminFrame & {
   keys: { alg: string; since: number; next?: number | undefined }[]
 }
 
+/** What an app is, as far as settings differ: it can keep a secret, runs in a browser, on a device, or without a person. */
 export type ClientKind = 'server' | 'browser' | 'native' | 'machine'
 
 export type ClientsView = AdminFrame &

@@ -1,8 +1,6 @@
 /** What a recipe is: ready-to-paste settings of one framework for one client, and what it needs of the client. */
+import type { ClientKind } from '../../http/admin-views.ts'
 import type { Client } from '../../oauth/client/client.ts'
-
-/** What an app is, as far as settings differ: it can keep a secret, runs in a browser, on a device, or without a person. */
-export type ClientKind = 'server' | 'browser' | 'native' | 'machine'
 
 export const kindOf = (client: Client): ClientKind =>
   !client.grantTypes.has('authorization_code')
