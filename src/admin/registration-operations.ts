@@ -4,7 +4,7 @@ import type { Client } from '../oauth/client/client.ts'
 import { newInitialAccessToken } from '../oauth/client/initial-access-token.ts'
 import { renewRegistrationToken } from '../oauth/client/registration.ts'
 import type { Services } from '../services.ts'
-import { type Actor, actorOf } from './actor.ts'
+import { type Actor, toldOf } from './actor.ts'
 import { requireClient } from './client-operations.ts'
 import { quoted } from './near-miss.ts'
 
@@ -12,15 +12,14 @@ type Needs = Pick<Services, 'store' | 'now' | 'audit'>
 
 /** A token with which somebody may register one client, in `ttl` seconds. Only its hash is kept. */
 export const createInitialAccessToken = async (
-  { store, now, audit }: Needs,
+  services: Needs,
   ttl: number,
   actor: Actor,
 ): Promise<{ token: string; expiresAt: number }> => {
-  const { token, expiresAt, write } = newInitialAccessToken(ttl, now())
-  const { visit, by } = actorOf(actor)
-  await store.commit([
+  const { token, expiresAt, write } = newInitialAccessToken(ttl, services.now())
+  await services.store.commit([
     write,
-    audit.write({ event: 'initial_access_token.created', visit, detail: { by, expires_at: expiresAt } }),
+    ...toldOf(services, actor, { event: 'initial_access_token.created', detail: { expires_at: expiresAt } }),
   ])
   return { token, expiresAt }
 }
@@ -39,15 +38,12 @@ export const replaceRegistrationToken = async (
   if (!client.registration)
     throw new Refusal('not_registered', `${quoted(client.id)} did not register itself: it has no such token`)
   const { token, write } = renewRegistrationToken(client.id)
-  const { visit, by } = actorOf(actor)
   await services.store.commit([
     write,
-    services.audit.write({
+    ...toldOf(services, actor, {
       event: 'client.updated',
-      visit,
       clientId: client.id,
       reason: 'registration_token_replaced',
-      detail: { by },
     }),
   ])
   return { client, token }

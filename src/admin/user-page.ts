@@ -4,7 +4,6 @@ import { deviceOf } from '../account/device.ts'
 import { ownAppsOf } from '../account/own-apps-page.ts'
 import { liveSessionsOf } from '../account/own-sessions-page.ts'
 import type { SessionLine } from '../http/admin-views.ts'
-import type { Params } from '../http/params.ts'
 import { redirect } from '../http/redirect.ts'
 import type { Route } from '../http/route.ts'
 import { findPasswordHash } from '../identity/password.ts'
@@ -78,10 +77,7 @@ export const showUserPage = async (
 }
 
 /** What the buttons of the page do; each says what was done by its name in the catalogue. */
-const actions: Record<
-  string,
-  (services: UserPageNeeds, id: string, admin: Admin, form: Params) => Promise<unknown>
-> = {
+const actions: Record<string, (services: UserPageNeeds, id: string, admin: Admin) => Promise<unknown>> = {
   disable: (services, id, { actor }) => disableUser(services, id, actor),
   enable: (services, id, { actor }) => enableUser(services, id, actor),
   sign_out: (services, id, { actor }) => revokeSessionsOf(services, id, actor),
@@ -111,7 +107,7 @@ export const userRoute = (services: UserPageNeeds, basePath: string): Route =>
       }
       const act = Object.hasOwn(actions, action) ? actions[action] : undefined
       if (!act) return redirect(ctx, ctx.path)
-      const { refused } = await attempt(() => act(services, user.id, admin, form))
+      const { refused } = await attempt(() => act(services, user.id, admin))
       if (refused) return showUserPage(services, ctx, admin, user.id, { problem: refused.description })
       redirect(ctx, `${ctx.path}?done=${action}`)
     },
