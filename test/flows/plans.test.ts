@@ -20,7 +20,6 @@ const settled = [
   'server_key',
   'change',
   'lease',
-  'lease',
   'group',
   'one_time_link',
 ]
