@@ -8,7 +8,8 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
-const stamp = join(root, 'dist', '.built')
+const dist = join(root, 'dist')
+const stamp = join(dist, '.built')
 const compiler = join(root, 'node_modules', 'typescript', 'bin', 'tsc')
 const options = new Set(process.argv.slice(2))
 
@@ -27,6 +28,18 @@ if (options.has('--if-newer') && existsSync(stamp)) {
   const newest = Math.max(...sources.map(name => newestIn(join(root, name))))
   if (newest <= statSync(stamp).mtimeMs) process.exit(0)
 }
+/** Of several that build at once one comes last; the others' work is as new, and not needed. */
+function swapIn() {
+  const former = `${fresh}.former`
+  try {
+    if (existsSync(dist)) renameSync(dist, former)
+    renameSync(fresh, dist)
+  } catch (error) {
+    if (!['ENOENT', 'ENOTEMPTY', 'EEXIST'].includes(error.code)) throw error
+  }
+  rmSync(former, { recursive: true, force: true })
+}
+
 // Into a folder of its own first: a server that runs from dist/ keeps its files until the new ones are whole.
 const fresh = join(root, `dist.${process.pid}`)
 const { status } = spawnSync(process.execPath, [compiler, '-p', 'tsconfig.build.json', '--outDir', fresh], {
@@ -35,7 +48,7 @@ const { status } = spawnSync(process.execPath, [compiler, '-p', 'tsconfig.build.
 })
 if (status === 0) {
   writeFileSync(join(fresh, '.built'), '')
-  rmSync(join(root, 'dist'), { recursive: true, force: true })
-  renameSync(fresh, join(root, 'dist'))
-} else rmSync(fresh, { recursive: true, force: true })
+  swapIn()
+}
+rmSync(fresh, { recursive: true, force: true })
 process.exit(status ?? 1)
